@@ -1,0 +1,23 @@
+# LibTorch from the torch wheel in .venv (scripts/bootstrap puts it there).
+#
+# find_package(Torch) of a CUDA wheel insists on a CUDA toolkit and probes for GPUs. The wheel's own
+# headers and libraries are enough for host code, so the targets are declared by hand:
+#   LibTorch::cpu   libtorch_cpu and libc10, what the trainer links
+file(GLOB _torch_candidates "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch")
+find_path(LibTorch_ROOT_DIR NAMES include/ATen/ATen.h PATHS ${_torch_candidates} NO_DEFAULT_PATH)
+find_library(LibTorch_CPU_LIBRARY torch_cpu PATHS "${LibTorch_ROOT_DIR}/lib" NO_DEFAULT_PATH)
+find_library(LibTorch_C10_LIBRARY c10 PATHS "${LibTorch_ROOT_DIR}/lib" NO_DEFAULT_PATH)
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(LibTorch
+  REQUIRED_VARS LibTorch_ROOT_DIR LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY
+  FAIL_MESSAGE "LibTorch is not in .venv: run scripts/bootstrap")
+
+if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
+  add_library(LibTorch::cpu INTERFACE IMPORTED)
+  target_include_directories(LibTorch::cpu SYSTEM INTERFACE
+    "${LibTorch_ROOT_DIR}/include" "${LibTorch_ROOT_DIR}/include/torch/csrc/api/include")
+  # The wheel's libstdc++ ABI is the new one, as Debian's.
+  target_link_libraries(LibTorch::cpu INTERFACE "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}")
+  target_link_options(LibTorch::cpu INTERFACE "LINKER:-rpath,${LibTorch_ROOT_DIR}/lib" "LINKER:--no-as-needed")
+endif()

@@ -1,0 +1,38 @@
+// What the core wants done about an event: rows to store first, messages to send after.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "mixln/v1/session.pb.h"
+
+namespace mixln::coordinator::control {
+
+// Rows that differ from what is stored. The store writes them in one transaction.
+struct Changes {
+  std::set<std::string> sweeps;          // ids to write from the state, or to delete when no longer in it
+  std::set<std::string> trials;
+  std::set<std::string> workers;
+  bool epoch = false;                    // State::last_epoch grew
+
+  bool empty() const { return sweeps.empty() && trials.empty() && workers.empty() && !epoch; }
+};
+
+// A message for a worker's live stream; dropped when that stream is gone (reconcile repeats what matters).
+struct Command {
+  std::string worker_id;
+  uint64_t session = 0;
+  v1::CoordinatorMessage message;
+};
+
+struct Decision {
+  Changes changes;
+  std::vector<Command> commands;
+  absl::Status outcome;        // the answer to the caller, once the changes are on disk
+  bool close_session = false;  // WorkerConnected refused, or a stream replaced: end the stream with `outcome`
+};
+
+}  // namespace mixln::coordinator::control

@@ -1,0 +1,59 @@
+// What can happen to the coordinator. The shell turns every call, message and timer into one of these.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "mixln/v1/session.pb.h"
+#include "mixln/v1/sweep.pb.h"
+
+namespace mixln::coordinator::control {
+
+// A validated and expanded sweep. `sweep` carries id, uid, spec, source_text, request_id and notes.
+struct SweepSubmitted {
+  v1::Sweep sweep;
+  std::vector<v1::Cell> cells;
+};
+struct SweepCancelled {
+  std::string sweep_id;
+};
+struct SweepDeleted {
+  std::string sweep_id;
+};
+struct TrialCancelled {
+  std::string trial_id;
+};
+// A worker opened stream number `session` (unique, growing) and said hello.
+struct WorkerConnected {
+  uint64_t session = 0;
+  v1::Hello hello;
+};
+struct WorkerDisconnected {
+  uint64_t session = 0;
+  std::string worker_id;
+};
+struct HeartbeatReceived {
+  uint64_t session = 0;
+  std::string worker_id;
+  v1::Heartbeat heartbeat;
+};
+struct AttemptReported {
+  uint64_t session = 0;
+  std::string worker_id;
+  v1::AttemptReport report;
+};
+// Accepted (outcome OK) exactly when the fence is the trial's live attempt; only then are its curves stored.
+struct RankEventsReceived {
+  uint64_t session = 0;
+  std::string worker_id;
+  v1::EventBatch batch;
+};
+// Time has passed.
+struct Tick {};
+
+using Event = std::variant<SweepSubmitted, SweepCancelled, SweepDeleted, TrialCancelled, WorkerConnected, WorkerDisconnected,
+                           HeartbeatReceived, AttemptReported, RankEventsReceived, Tick>;
+
+}  // namespace mixln::coordinator::control
