@@ -1,0 +1,106 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/trainer/norm/placement.h"
+
+namespace mixln::worker::trainer::engine {
+
+// What to train and how, with nothing left open.
+struct EngineOptions {
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t layers = 0;
+  int64_t heads = 0;     // divides hidden_size, into an even head size
+  int64_t kv_heads = 0;  // divides heads
+  double rope_theta = 10000.0;
+  double norm_eps = 1e-6;
+  bool tie_embeddings = false;
+  std::vector<norm::Placement> placements;  // one for each layer
+  double init_std = 0.02;
+  double embedding_std = 0.02;
+  uint64_t seed = 0;
+  bool bf16 = false;  // compute in bf16 with fp32 masters; else all in fp32
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double adam_eps = 1e-8;
+  double weight_decay = 0.0;  // decoupled; spares norm weights
+  double clip_norm = 0.0;     // of the global gradient norm; 0: no clipping
+  bool deterministic = true;  // on CPUs every kernel is
+  int64_t context = 0;        // longest input, in tokens
+};
+
+// One parameter and its Adam moments: fp32 views of the engine's memory, under the parameter's Hugging Face
+// name.
+struct NamedState {
+  std::string name;
+  at::Tensor master;
+  at::Tensor exp_avg;
+  at::Tensor exp_avg_sq;
+};
+
+// One parameter's gradient: an fp32 view of the engine's memory.
+struct NamedGradient {
+  std::string name;
+  at::Tensor gradient;
+};
+
+struct UpdateReport {
+  double gradient_norm = 0;  // over all parameters, before clipping
+  std::vector<double>
+      layer_gradient_norms;  // over each decoder layer's parameters, before clipping; empty unless asked for
+};
+
+// A model with its optimizer: everything between token ids and updated weights. One thread uses it at a time;
+// it computes on at::get_num_threads() threads. Two runs with the same options, inputs and number of threads
+// on the same kind of CPU give the same bits.
+//
+// Throws std::invalid_argument for options or tensors that make no sense; the message names the field.
+class Engine {
+ public:
+  explicit Engine(const EngineOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // One micro-batch. `tokens` is int64 [batch, time + 1], time <= context: inputs and, one on, their targets.
+  // `mask` is uint8 [batch, time], 1 where a target counts; undefined: all count. Adds the gradient of (sum
+  // of negative log-likelihoods) / global_targets to the gradients and returns the sum, in nats.
+  double ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets);
+
+  // The same sum without gradients.
+  double Evaluate(const at::Tensor& tokens, const at::Tensor& mask);
+
+  // Clips, does one AdamW update with learning rate `lr`, and zeroes the gradients.
+  UpdateReport Update(double lr, bool measure_layers);
+
+  // Masters and moments, embedding first, in an order that depends on the options only. What is written into
+  // them before the next ForwardBackward, Evaluate or Logits counts from there on; call States() anew for
+  // later writes.
+  std::vector<NamedState> States();
+
+  // Gradients accumulated since the last update, in the order of States().
+  std::vector<NamedGradient> Gradients();
+
+  // Updates done; AdamW's bias correction counts by it.
+  int64_t updates() const;
+  void set_updates(int64_t updates);
+
+  // Trainable parameters.
+  int64_t parameters() const;
+
+  // fp32 [batch, time, vocab] for int64 tokens [batch, time]. Holds them all: for tests and diagnostics.
+  at::Tensor Logits(const at::Tensor& tokens);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mixln::worker::trainer::engine
