@@ -1,0 +1,156 @@
+"""A whole sweep on real text with the real trainer, and what outlives restarts: the main job, end to end."""
+import json
+import os
+import re
+import signal
+import sqlite3
+import unittest
+
+from cluster import Cluster, alive, corpus_text, sweep_text, wait_until
+
+FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5", "--reconnect-grace-seconds", "10")
+ALPHAS = {"norm.alpha": [0, 0.5, 1], "train.seed": [0, 1]}
+
+
+def finished_losses(cluster, sweep):
+    """Final evaluation loss of each trial, by its parameters."""
+    return {json.dumps(t["parameters"]): t["progress"]["eval_loss"] for t in cluster.trials(sweep).values()}
+
+
+def curve_steps(cluster, trial_id, metric="loss"):
+    """Steps recorded for one metric, straight from the coordinator's database."""
+    with sqlite3.connect(f"file:{cluster.folder}/coordinator/metrics.db?mode=ro", uri=True) as db:
+        tables = {r[0] for r in db.execute("select name from sqlite_master where type='table'")}
+        assert "points" in tables, tables
+        return [r[0] for r in db.execute("select step from points where trial=? and metric=? order by step", (trial_id, metric))]
+
+
+class WholeSweep(unittest.TestCase):
+    def setUp(self):
+        self.cluster = self.enterContext(Cluster(*FAST))
+        self.corpus = self.cluster.write("corpus.txt", corpus_text())
+
+    def submit(self, name, parameters, **options):
+        sweep = self.cluster.write(f"{name}.yaml", sweep_text(name, self.corpus, parameters, **options))
+        return self.cluster.ctl("submit", sweep)
+
+    def wait(self, name, expected=0):
+        done = self.cluster.ctl("wait", name, "--timeout", "300", check=False)
+        self.assertEqual(done.returncode, expected, done.stdout + done.stderr)
+
+    def test_every_trial_trains_and_the_table_compares_them(self):
+        worker = self.cluster.start_worker("worker", "--slots", "2")
+        said = self.submit("alpha", ALPHAS)
+        self.assertIn("mixlnctl watch alpha", said.stderr)  # ends with the next useful command
+        self.wait("alpha")
+        trials = self.cluster.trials("alpha")
+        self.assertEqual(len(trials), 6)
+        self.assertEqual({t["state"] for t in trials.values()}, {"TRIAL_STATE_SUCCEEDED"})
+        results = self.cluster.json("results", "alpha")
+        self.assertEqual(len(results["rows"]), 3)
+        self.assertEqual([bool(r["best"]) for r in results["rows"]], [True, False, False])
+        for row in results["rows"]:
+            self.assertGreater(results["unigram_perplexity"], 2 * row["perplexity_mean"], row)
+            losses = [t["progress"]["perplexity"] for i, t in trials.items() if i in row["trial_ids"]]
+            mean = sum(losses) / 2
+            self.assertAlmostEqual(row["perplexity_mean"], mean, delta=1e-6 * mean)
+            # The sample standard deviation of two numbers is their distance over the square root of two.
+            self.assertAlmostEqual(row["perplexity_stddev"], abs(losses[0] - losses[1]) / 2**0.5, delta=1e-6 * mean)
+        table = self.cluster.ctl("results", "alpha").stdout
+        self.assertRegex(table, r"(?i)perplexity")
+        for trial_id in trials:
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 31)))
+        text = self.cluster.metrics(worker)
+        for name in ("mixln_loss", "mixln_eval_loss", "mixln_perplexity", "mixln_learning_rate", "mixln_gradient_norm",
+                     "mixln_layer_gradient_norm", "mixln_tokens_per_second", "mixln_step", "mixln_tokens_total"):
+            self.assertRegex(text, rf'(?m)^{name}\{{[^}}]*sweep="alpha"[^}}]*\}} ')
+        text = self.cluster.metrics(self.cluster.coordinator)
+        self.assertRegex(text, r'(?m)^mixln_trials\{state="SUCCEEDED"\} 6')
+        self.assertRegex(text, r"(?m)^mixln_slots\{")
+        log = self.cluster.ctl("logs", sorted(trials)[0]).stdout
+        self.assertTrue(log.strip())
+        self.assertEqual(self.cluster.rank_pids(), {})
+
+    def test_two_workers_share_a_sweep(self):
+        self.cluster.start_worker("east", "--slots", "1")
+        self.cluster.start_worker("west", "--slots", "1")
+        self.submit("shared", ALPHAS)
+        self.wait("shared")
+        trials = self.cluster.trials("shared")
+        workers = {t["attempts"][-1]["ranks"][0]["worker_id"] for t in trials.values()}
+        self.assertEqual({t["state"] for t in trials.values()}, {"TRIAL_STATE_SUCCEEDED"})
+        self.assertEqual(len(workers), 2)
+
+    def test_a_cancel_in_the_middle_ends_the_ranks_and_frees_the_slots(self):
+        self.cluster.start_worker("worker", "--slots", "2")
+        self.submit("long", {"train.seed": [0, 1, 2]}, steps=1_000_000)
+        wait_until(lambda: len(self.cluster.rank_pids()) == 2 and "RUNNING" in self.cluster.states("long"), "two ranks to train")
+        self.cluster.ctl("cancel", "long")
+        self.wait("long", expected=103)
+        self.assertEqual(self.cluster.states("long"), {"CANCELLED"})
+        self.assertEqual(self.cluster.rank_pids(), {})
+        self.submit("next", {"train.seed": [0]})  # the slots are free again
+        self.wait("next")
+
+    def test_a_coordinator_killed_in_the_middle_is_invisible_to_training(self):
+        self.cluster.start_worker("worker", "--slots", "2")
+        parameters = {"train.seed": [0, 1]}
+        self.submit("calm", parameters, steps=600)
+        self.wait("calm")
+        self.submit("stormy", parameters, steps=600)
+        wait_until(lambda: self.cluster.states("stormy") == {"RUNNING"}, "both trials to train")
+        before = self.cluster.rank_pids()
+        self.assertEqual(len(before), 2)
+        self.cluster.coordinator.kill()
+        self.cluster.start_coordinator()
+        self.wait("stormy")
+        for trial_id, trial in self.cluster.trials("stormy").items():
+            self.assertEqual(len(trial["attempts"]), 1, "the same attempt goes on")
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))
+        self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "stormy"))
+
+    def test_a_lost_host_costs_no_trial_and_changes_no_number(self):
+        self.cluster.start_worker("stays", "--slots", "1")
+        self.submit("calm", {"train.seed": [3]}, steps=600)
+        self.wait("calm")
+        self.cluster.start_worker("dies", "--slots", "1")
+        self.submit("stormy", {"train.seed": [3, 4]}, steps=600)
+        doomed_id = self.cluster.workers["dies"].address["worker_id"]
+
+        def doomed_trial():
+            for trial_id, trial in self.cluster.trials("stormy").items():
+                if trial["attempts"] and trial["attempts"][-1]["ranks"][0]["worker_id"] == doomed_id and trial["checkpoints"]:
+                    return trial_id
+        doomed = wait_until(doomed_trial, "the doomed worker's trial to have a checkpoint")
+        # The host is gone: the daemon, the shims and the ranks below it at once.
+        self.cluster.workers.pop("dies").kill()
+        for pid, folder in self.cluster.rank_pids().items():
+            if "/dies/" in folder:
+                os.killpg(os.getpgid(pid), signal.SIGKILL)
+        self.wait("stormy")
+        trial = self.cluster.trials("stormy")[doomed]
+        self.assertEqual(trial["state"], "TRIAL_STATE_SUCCEEDED")
+        self.assertEqual(trial["attempts"][0]["cause"], "FAILURE_CAUSE_WORKER_LOST")
+        self.assertGreater(int(trial["attempts"][1]["resume_step"]), 0, "it went on from a checkpoint")
+        self.assertEqual(curve_steps(self.cluster, doomed), list(range(1, 601)))
+        calm = finished_losses(self.cluster, "calm")
+        stormy = finished_losses(self.cluster, "stormy")
+        for parameters, loss in calm.items():
+            self.assertEqual(loss, stormy[parameters])
+
+    def test_a_restarted_worker_adopts_its_ranks(self):
+        worker = self.cluster.start_worker("worker", "--slots", "1")
+        self.submit("adopted", {"train.seed": [0]}, steps=800)
+        wait_until(lambda: self.cluster.states("adopted") == {"RUNNING"}, "the trial to train")
+        (pid,) = self.cluster.rank_pids()
+        worker.kill()
+        self.assertTrue(alive(pid))
+        self.cluster.start_worker("worker", "--slots", "1")
+        self.wait("adopted")
+        (trial,) = self.cluster.trials("adopted").values()
+        self.assertEqual(len(trial["attempts"]), 1)
+        self.assertEqual(curve_steps(self.cluster, trial["id"]), list(range(1, 801)))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

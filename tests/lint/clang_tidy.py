@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Runs clang-tidy over the files of a build's compile_commands.json.
+
+A file whose preprocessed text and configuration were found clean before is not checked again: what is known clean is
+kept, as hashes, in ~/.cache/mixln/tidy.
+
+usage: clang_tidy.py --build DIR [--only trainer | --exclude trainer] [FILE...]
+"""
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+TRAINER = ("worker/trainer/", "services/trainer/", "tests/unit/worker/trainer/", "tests/parity/", "tests/bench/")
+
+
+def arguments_for_clang(command):
+    """The compiler's arguments without what only GCC knows, precompiled headers and outputs."""
+    words = shlex.split(command)
+    while words and not os.path.basename(words[0]).startswith(("c++", "g++")):
+        words.pop(0)  # the ccache launcher
+    kept, skip = [], 0
+    for word in words[1:]:
+        if skip:
+            skip -= 1
+        elif word in ("-o", "-c", "-include", "-MF", "-MT"):
+            skip = 1
+        elif word in ("-fpch-preprocess", "-Winvalid-pch", "-MD", "-Werror"):
+            pass
+        else:
+            kept.append(word)
+    return kept
+
+
+def check(entry, root, cache, config_hash):
+    """Returns what clang-tidy said, or an empty string."""
+    path = entry["file"]
+    arguments = arguments_for_clang(entry["command"])
+    preprocessed = subprocess.run(["g++", "-E", "-P", *arguments, path], cwd=entry["directory"], capture_output=True)
+    key = hashlib.sha256(config_hash + preprocessed.stdout + pathlib.Path(path).read_bytes()).hexdigest()
+    if preprocessed.returncode == 0 and (cache / key).exists():
+        return ""
+    result = subprocess.run(["clang-tidy", "--quiet", f"--config-file={root}/.clang-tidy", path, "--", *arguments],
+                            cwd=entry["directory"], capture_output=True, text=True)
+    if result.returncode == 0:
+        (cache / key).touch()
+        return ""
+    return result.stdout + ("" if result.stdout else result.stderr)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--only", choices=["trainer"])
+    parser.add_argument("--exclude", choices=["trainer"])
+    parser.add_argument("files", nargs="*")
+    args = parser.parse_args()
+    root = pathlib.Path(__file__).resolve().parents[2]
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "mixln" / "tidy"
+    cache.mkdir(parents=True, exist_ok=True)
+    config_hash = hashlib.sha256((root / ".clang-tidy").read_bytes()).digest()
+
+    entries = []
+    for entry in json.loads((pathlib.Path(args.build) / "compile_commands.json").read_text()):
+        path = os.path.relpath(entry["file"], root)
+        if path.startswith(("build/", "..")):
+            continue  # generated code
+        is_trainer = path.startswith(TRAINER)
+        if (args.only and not is_trainer) or (args.exclude and is_trainer) or (args.files and path not in args.files):
+            continue
+        entries.append(entry)
+    bad = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for entry, said in zip(entries, pool.map(lambda e: check(e, root, cache, config_hash), entries)):
+            if said:
+                bad += 1
+                print(said, flush=True)
+    if bad:
+        sys.exit(f"clang-tidy complains about {bad} of {len(entries)} files")
+    print(f"clang-tidy finds {len(entries)} files clean")
+
+
+main()
