@@ -17,7 +17,8 @@ struct BackoffOptions {
 
 // The delay before retry number `retry` (from 0). `draw` is a random number in [0, 1).
 inline Duration Backoff(const BackoffOptions& options, int retry, double draw) {
-  const double full = std::min(ToSeconds(options.max), ToSeconds(options.initial) * std::pow(options.multiplier, retry));
+  const double full =
+      std::min(ToSeconds(options.max), ToSeconds(options.initial) * std::pow(options.multiplier, retry));
   return Seconds(full * (1.0 - options.jitter * draw));
 }
 

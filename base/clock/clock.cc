@@ -13,6 +13,8 @@ Time Read(clockid_t id) {
 
 }  // namespace
 
-Now ReadClock() { return {Read(CLOCK_BOOTTIME), Read(CLOCK_REALTIME)}; }
+Now ReadClock() {
+  return {Read(CLOCK_BOOTTIME), Read(CLOCK_REALTIME)};
+}
 
 }  // namespace mixln::base

@@ -31,7 +31,8 @@ absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path) {
 
 absl::Status SyncFolder(const std::filesystem::path& folder) {
   UniqueFd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || fsync(fd.get()) != 0) return ErrnoStatus(errno, absl::StrCat("cannot sync folder ", folder.string()));
+  if (!fd || fsync(fd.get()) != 0)
+    return ErrnoStatus(errno, absl::StrCat("cannot sync folder ", folder.string()));
   return absl::OkStatus();
 }
 

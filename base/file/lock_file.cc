@@ -16,7 +16,8 @@ absl::StatusOr<UniqueFd> OpenAndLock(const std::filesystem::path& path, int oper
   UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!fd) return ErrnoStatus(errno, absl::StrCat("cannot open lock file ", path.string()));
   while (flock(fd.get(), operation) != 0) {
-    if (errno == EWOULDBLOCK) return absl::AlreadyExistsError(absl::StrCat(path.string(), " is locked by another process"));
+    if (errno == EWOULDBLOCK)
+      return absl::AlreadyExistsError(absl::StrCat(path.string(), " is locked by another process"));
     if (errno != EINTR) return ErrnoStatus(errno, absl::StrCat("cannot lock ", path.string()));
   }
   return fd;

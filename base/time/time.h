@@ -24,7 +24,11 @@ struct Now {
   Time wall;
 };
 
-inline constexpr Duration Seconds(double seconds) { return Duration(static_cast<int64_t>(seconds * 1e6)); }
-inline constexpr double ToSeconds(Duration d) { return static_cast<double>(d.count()) * 1e-6; }
+inline constexpr Duration Seconds(double seconds) {
+  return Duration(static_cast<int64_t>(seconds * 1e6));
+}
+inline constexpr double ToSeconds(Duration d) {
+  return static_cast<double>(d.count()) * 1e-6;
+}
 
 }  // namespace mixln::base
