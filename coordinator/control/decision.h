@@ -13,10 +13,10 @@ namespace mixln::coordinator::control {
 
 // Rows that differ from what is stored. The store writes them in one transaction.
 struct Changes {
-  std::set<std::string> sweeps;          // ids to write from the state, or to delete when no longer in it
+  std::set<std::string> sweeps;  // ids to write from the state, or to delete when no longer in it
   std::set<std::string> trials;
   std::set<std::string> workers;
-  bool epoch = false;                    // State::last_epoch grew
+  bool epoch = false;  // State::last_epoch grew
 
   bool empty() const { return sweeps.empty() && trials.empty() && workers.empty() && !epoch; }
 };
@@ -31,8 +31,9 @@ struct Command {
 struct Decision {
   Changes changes;
   std::vector<Command> commands;
-  absl::Status outcome;        // the answer to the caller, once the changes are on disk
-  bool close_session = false;  // WorkerConnected refused, or a stream replaced: end the stream with `outcome`
+  absl::Status outcome;           // the answer to the caller, once the changes are on disk
+  bool close_session = false;     // end the stream that the event came from, with `outcome`
+  uint64_t replaced_session = 0;  // end this older stream too: a newer one has taken its place; 0: none
 };
 
 }  // namespace mixln::coordinator::control

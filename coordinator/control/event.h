@@ -53,7 +53,7 @@ struct RankEventsReceived {
 // Time has passed.
 struct Tick {};
 
-using Event = std::variant<SweepSubmitted, SweepCancelled, SweepDeleted, TrialCancelled, WorkerConnected, WorkerDisconnected,
-                           HeartbeatReceived, AttemptReported, RankEventsReceived, Tick>;
+using Event = std::variant<SweepSubmitted, SweepCancelled, SweepDeleted, TrialCancelled, WorkerConnected,
+                           WorkerDisconnected, HeartbeatReceived, AttemptReported, RankEventsReceived, Tick>;
 
 }  // namespace mixln::coordinator::control

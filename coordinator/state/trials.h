@@ -1,0 +1,43 @@
+// What can be said of a trial and its attempts from their rows alone, and the one way to change a trial's
+// state.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/time/time.h"
+#include "coordinator/state/state.h"
+
+namespace mixln::coordinator::state {
+
+// SUCCEEDED, FAILED, DIVERGED, PRUNED or CANCELLED.
+bool IsTerminal(v1::TrialState trial_state);
+
+// The attempt that has not ended; null when there is none. A trial has one at most, its last.
+const v1::Attempt* LiveAttemptOf(const v1::Trial& trial);
+v1::Attempt* LiveAttemptOf(v1::Trial& trial);
+
+// Whether the attempt has ranks on the worker, and those have not ended.
+bool RunsOn(const v1::Attempt& attempt, const std::string& worker_id);
+
+// Workers of the attempt, in the order of their first rank.
+std::vector<std::string> WorkersOf(const v1::Attempt& attempt);
+
+// The newest accepted checkpoint that is not bad; null when there is none.
+const v1::Checkpoint* ResumePoint(const v1::Trial& trial);
+
+// "pending", "running", …
+std::string StateName(v1::TrialState trial_state);
+
+// "worker lost", "out of memory", …
+std::string CauseName(v1::FailureCause cause);
+
+// Moves the trial to `next`, keeping its end time and its sweep's counts and end time. Throws
+// std::logic_error, which nobody catches, when the trial is terminal already: to stop is better than to
+// rewrite a result.
+void SetTrialState(State& state, v1::Trial& trial, v1::TrialState next, base::Time wall);
+
+google::protobuf::Timestamp ToTimestamp(base::Time wall);
+base::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
+
+}  // namespace mixln::coordinator::state
