@@ -7,10 +7,12 @@ file(GLOB _torch_candidates "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-package
 find_path(LibTorch_ROOT_DIR NAMES include/ATen/ATen.h PATHS ${_torch_candidates} NO_DEFAULT_PATH)
 find_library(LibTorch_CPU_LIBRARY torch_cpu PATHS "${LibTorch_ROOT_DIR}/lib" NO_DEFAULT_PATH)
 find_library(LibTorch_C10_LIBRARY c10 PATHS "${LibTorch_ROOT_DIR}/lib" NO_DEFAULT_PATH)
+# at::parallel_for is OpenMP in its header; the wheel brings the libgomp that its own libraries use.
+find_file(LibTorch_GOMP_LIBRARY libgomp.so.1 PATHS "${LibTorch_ROOT_DIR}/lib" NO_DEFAULT_PATH)
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch
-  REQUIRED_VARS LibTorch_ROOT_DIR LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY
+  REQUIRED_VARS LibTorch_ROOT_DIR LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_GOMP_LIBRARY
   FAIL_MESSAGE "LibTorch is not in .venv: run scripts/bootstrap")
 
 if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
@@ -18,6 +20,8 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   target_include_directories(LibTorch::cpu SYSTEM INTERFACE
     "${LibTorch_ROOT_DIR}/include" "${LibTorch_ROOT_DIR}/include/torch/csrc/api/include")
   # The wheel's libstdc++ ABI is the new one, as Debian's.
-  target_link_libraries(LibTorch::cpu INTERFACE "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}")
+  target_link_libraries(LibTorch::cpu INTERFACE
+    "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}" "${LibTorch_GOMP_LIBRARY}")
+  target_compile_options(LibTorch::cpu INTERFACE -fopenmp)
   target_link_options(LibTorch::cpu INTERFACE "LINKER:-rpath,${LibTorch_ROOT_DIR}/lib" "LINKER:--no-as-needed")
 endif()
