@@ -1,0 +1,41 @@
+// Gang placement: which waiting trials get slots now, and why the others wait. A pure function of the state.
+//
+// All ranks of a trial are placed or none. One trial goes before another by priority, then fair share (the
+// sweep with fewer live trials), then age (the older sweep, then grid order). A gang takes the one host that
+// it fills best, else the fewest hosts. The first trial that does not fit keeps the free slots of its kind
+// for itself until it does; later trials may only fill what it cannot use: slots of another kind, or any slot
+// when the present workers together could not hold it even if they were idle. So a small trial never delays a
+// large one.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/time/time.h"
+#include "coordinator/state/state.h"
+
+namespace mixln::coordinator::schedule {
+
+// A trial that gets slots now, one for each rank, in the order of the ranks.
+struct Assignment {
+  std::string trial_id;
+  std::vector<v1::RankPlacement> ranks;
+};
+
+struct Plan {
+  std::vector<Assignment> assignments;         // in the order in which they are to be made
+  std::map<std::string, std::string> reasons;  // why each other PENDING trial waits, by trial id
+};
+
+// Trials that wait for a back-off (State::not_before later than `steady`) take no part and get no reason.
+// Only READY workers with a live session take new trials.
+Plan Place(const state::State& state, base::Time steady);
+
+// INVALID_ARGUMENT when a trial with this spec could never be placed, because all workers that were ever
+// known together offer fewer slots of its kind than it has ranks. OK while no worker is known: the trial
+// waits and says so.
+absl::Status Fits(const state::State& state, const v1::TrialSpec& spec);
+
+}  // namespace mixln::coordinator::schedule
