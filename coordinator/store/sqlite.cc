@@ -1,0 +1,54 @@
+#include "coordinator/store/sqlite.h"
+
+#include <sqlite3.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace mixln::coordinator::store {
+namespace {
+
+constexpr int kBusyMilliseconds = 5000;
+
+}  // namespace
+
+absl::Status ToStatus(const SQLite::Exception& error, const std::filesystem::path& path) {
+  const std::string what = absl::StrCat(path.string(), ": ", error.what());
+  switch (error.getErrorCode()) {
+    case SQLITE_FULL:
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the disk is full, nothing new can be recorded (", what, "): free some space on it"));
+    case SQLITE_IOERR: return absl::DataLossError(absl::StrCat("the disk fails: ", what));
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return absl::DataLossError(absl::StrCat("the database is damaged: ", what));
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM: return absl::PermissionDeniedError(absl::StrCat("cannot write ", what));
+    default: return absl::InternalError(what);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenDatabase(const std::filesystem::path& path,
+                                                               const Migrations& migrations) {
+  try {
+    auto database = std::make_unique<SQLite::Database>(
+        path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, kBusyMilliseconds);
+    database->exec("PRAGMA journal_mode=WAL");
+    database->exec("PRAGMA synchronous=FULL");
+    if (const auto status = Migrate(*database, migrations); !status.ok()) return status;
+    return database;
+  } catch (const SQLite::Exception& error) {
+    return ToStatus(error, path);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForReading(const std::filesystem::path& path) {
+  try {
+    return std::make_unique<SQLite::Database>(path.string(), SQLite::OPEN_READONLY, kBusyMilliseconds);
+  } catch (const SQLite::Exception& error) {
+    return ToStatus(error, path);
+  }
+}
+
+}  // namespace mixln::coordinator::store

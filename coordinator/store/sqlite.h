@@ -1,0 +1,25 @@
+// Opening SQLite databases the way both stores need it, and their errors as statuses.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/store/migrations.h"
+
+namespace mixln::coordinator::store {
+
+// Opens or makes the database: write-ahead log, every commit fsynced, schema brought up to date.
+absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenDatabase(const std::filesystem::path& path,
+                                                               const Migrations& migrations);
+
+// A second connection that only reads and sees what is committed.
+absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForReading(const std::filesystem::path& path);
+
+// RESOURCE_EXHAUSTED: disk full. DATA_LOSS: input or output failed, or the file is damaged. Else INTERNAL.
+absl::Status ToStatus(const SQLite::Exception& error, const std::filesystem::path& path);
+
+}  // namespace mixln::coordinator::store
