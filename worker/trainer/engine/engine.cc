@@ -1,0 +1,181 @@
+#include "worker/trainer/engine/engine.h"
+
+#include <ATen/Functions.h>
+
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+
+#include "worker/trainer/model/model.h"
+#include "worker/trainer/optim/adamw.h"
+#include "worker/trainer/optim/gradient_norm.h"
+
+namespace mixln::worker::trainer::engine {
+namespace {
+
+void Require(bool holds, const std::string& problem) {
+  if (!holds) throw std::invalid_argument(problem);
+}
+
+model::Shape CheckedShape(const EngineOptions& options) {
+  const auto positive = [](int64_t value, const char* name) {
+    Require(value > 0, std::string(name) + " must be positive, not " + std::to_string(value));
+  };
+  positive(options.vocab_size, "vocab_size");
+  positive(options.hidden_size, "hidden_size");
+  positive(options.intermediate_size, "intermediate_size");
+  positive(options.layers, "layers");
+  positive(options.heads, "heads");
+  positive(options.kv_heads, "kv_heads");
+  positive(options.context, "context");
+  Require(options.hidden_size % (2 * options.heads) == 0,
+          "heads must divide hidden_size into an even head size: " + std::to_string(options.heads) +
+              " heads, hidden_size " + std::to_string(options.hidden_size));
+  Require(options.heads % options.kv_heads == 0,
+          "kv_heads must divide heads: " + std::to_string(options.kv_heads) + " and " +
+              std::to_string(options.heads));
+  Require(static_cast<int64_t>(options.placements.size()) == options.layers,
+          "placements must name each of the " + std::to_string(options.layers) + " layers, not " +
+              std::to_string(options.placements.size()));
+  return {.vocab_size = options.vocab_size,
+          .hidden_size = options.hidden_size,
+          .intermediate_size = options.intermediate_size,
+          .layers = options.layers,
+          .heads = options.heads,
+          .kv_heads = options.kv_heads,
+          .context = options.context,
+          .rope_theta = options.rope_theta,
+          .norm_eps = options.norm_eps,
+          .tie_embeddings = options.tie_embeddings,
+          .bf16 = options.bf16};
+}
+
+std::string ShapeOf(const at::Tensor& tensor) {
+  std::string text = "[";
+  for (int64_t i = 0; i < tensor.dim(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(tensor.size(i));
+  return text + "]";
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  explicit Impl(const EngineOptions& engine_options)
+      : options(engine_options),
+        model(CheckedShape(engine_options), engine_options.placements,
+              {engine_options.init_std, engine_options.embedding_std, engine_options.seed}),
+        units(model.units()) {}
+
+  void CheckTokens(const at::Tensor& tokens, int64_t longest) const {
+    Require(tokens.dim() == 2 && tokens.scalar_type() == at::kLong, "tokens must be int64 [batch, time]");
+    Require(tokens.size(0) > 0 && tokens.size(1) > 0 && tokens.size(1) <= longest,
+            "tokens are " + ShapeOf(tokens) + "; the context allows at most " + std::to_string(longest) +
+                " in a row");
+    const at::Tensor whole = tokens.contiguous();
+    const int64_t* ids = whole.const_data_ptr<int64_t>();
+    for (int64_t i = 0; i < whole.numel(); ++i) {
+      Require(ids[i] >= 0 && ids[i] < options.vocab_size, "token " + std::to_string(ids[i]) +
+                                                              " is outside of the vocabulary of " +
+                                                              std::to_string(options.vocab_size));
+    }
+  }
+
+  double Loss(const at::Tensor& tokens, const at::Tensor& mask, double gradient_scale) {
+    CheckTokens(tokens, options.context + 1);
+    const int64_t time = tokens.size(1) - 1;
+    Require(time > 0, "tokens must be at least two in a row: an input and its target");
+    const at::Tensor inputs = tokens.narrow(1, 0, time).contiguous();
+    const at::Tensor targets = tokens.narrow(1, 1, time).contiguous();
+    at::Tensor whole_mask;
+    if (mask.defined()) {
+      Require(mask.scalar_type() == at::kByte && mask.sizes() == inputs.sizes(),
+              "mask must be uint8 " + ShapeOf(inputs) + ", not " + ShapeOf(mask));
+      whole_mask = mask.contiguous();
+    }
+    Refresh();
+    return model.Loss(inputs, targets, whole_mask, gradient_scale);
+  }
+
+  // Takes over what was written into States().
+  void Refresh() {
+    if (!masters_written) return;
+    for (fsdp::Unit* unit : units) unit->CastMaster();
+    masters_written = false;
+  }
+
+  EngineOptions options;
+  model::Model model;
+  std::vector<fsdp::Unit*> units;
+  int64_t updates = 0;
+  bool masters_written = false;
+};
+
+Engine::Engine(const EngineOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+Engine::~Engine() = default;
+
+double Engine::ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets) {
+  Require(global_targets > 0, "global_targets must be positive");
+  return impl_->Loss(tokens, mask, 1.0 / global_targets);
+}
+
+double Engine::Evaluate(const at::Tensor& tokens, const at::Tensor& mask) {
+  return impl_->Loss(tokens, mask, 0.0);
+}
+
+UpdateReport Engine::Update(double lr, bool measure_layers) {
+  const EngineOptions& options = impl_->options;
+  const std::vector<double> squares = optim::SquaredGradientNorms(impl_->units);
+  UpdateReport report;
+  report.gradient_norm = std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
+  if (measure_layers) {  // the first unit is the embedding's, the last the head's
+    for (size_t layer = 1; layer + 1 < squares.size(); ++layer) {
+      report.layer_gradient_norms.push_back(std::sqrt(squares[layer]));
+    }
+  }
+  impl_->Refresh();
+  optim::AdamW(impl_->units, {options.beta1, options.beta2, options.adam_eps, options.weight_decay}, lr,
+               ++impl_->updates, optim::ClipScale(report.gradient_norm, options.clip_norm));
+  return report;
+}
+
+std::vector<NamedState> Engine::States() {
+  impl_->masters_written = true;
+  std::vector<NamedState> states;
+  for (fsdp::Unit* unit : impl_->units) {
+    for (const fsdp::Segment& segment : unit->segments()) {
+      states.push_back({segment.name, unit->Master(segment), unit->ExpAvg(segment), unit->ExpAvgSq(segment)});
+    }
+  }
+  return states;
+}
+
+std::vector<NamedGradient> Engine::Gradients() {
+  std::vector<NamedGradient> gradients;
+  for (fsdp::Unit* unit : impl_->units) {
+    for (const fsdp::Segment& segment : unit->segments())
+      gradients.push_back({segment.name, unit->Gradient(segment)});
+  }
+  return gradients;
+}
+
+int64_t Engine::updates() const {
+  return impl_->updates;
+}
+void Engine::set_updates(int64_t updates) {
+  impl_->updates = updates;
+}
+
+int64_t Engine::parameters() const {
+  int64_t count = 0;
+  for (const fsdp::Unit* unit : impl_->units) {
+    for (const fsdp::Segment& segment : unit->segments()) count += segment.size;
+  }
+  return count;
+}
+
+at::Tensor Engine::Logits(const at::Tensor& tokens) {
+  impl_->CheckTokens(tokens, impl_->options.context);
+  impl_->Refresh();
+  return impl_->model.Logits(tokens.contiguous());
+}
+
+}  // namespace mixln::worker::trainer::engine

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/trainer/fsdp/unit.h"
+#include "worker/trainer/kernels/rope.h"
+#include "worker/trainer/model/shape.h"
+#include "worker/trainer/norm/sublayer.h"
+
+namespace mixln::worker::trainer::model {
+
+// The parameters of decoder layer `index` with the norms of `form`. Matrices are in the order q k v o gate up
+// down.
+std::vector<fsdp::ParameterSpec> LayerParameters(const Shape& shape, const norm::LayerForm& form,
+                                                 int64_t index, double standard_deviation);
+
+// One decoder layer: causal self-attention with rotary positions, and a SwiGLU MLP, each within its
+// norm::Sublayer. Forward and backward are written out. It keeps what Backward needs from the last Forward;
+// Backward adds the gradients of the weights to the unit's and lets go of the rest.
+class Layer {
+ public:
+  Layer(const Shape& shape, const norm::LayerForm& form, int64_t index, fsdp::Unit& unit,
+        std::shared_ptr<const kernels::RopeTable> rope);
+
+  // fp32 [batch·time, hidden] to the same.
+  at::Tensor Forward(const at::Tensor& x, int64_t time);
+  at::Tensor Backward(const at::Tensor& dnext);
+
+ private:
+  at::Tensor Attention(const at::Tensor& input);
+  at::Tensor AttentionBackward(const at::Tensor& doutput);
+  at::Tensor Mlp(const at::Tensor& input);
+  at::Tensor MlpBackward(const at::Tensor& doutput);
+
+  struct Linear {
+    at::Tensor weight;    // compute type
+    at::Tensor gradient;  // fp32
+  };
+  Shape shape_;
+  std::shared_ptr<const kernels::RopeTable> rope_;
+  Linear qkv_, output_, gate_up_, down_;
+  norm::Sublayer attention_;
+  norm::Sublayer mlp_;
+
+  int64_t time_ = 0;
+  at::Tensor attention_input_, qkv_rotated_, heads_, lse_;
+  at::Tensor mlp_input_, gate_up_output_, swiglu_;
+};
+
+}  // namespace mixln::worker::trainer::model

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+// The GEMMs of y = x·Wᵀ, for x [rows, in] and W [out, in] of one type, fp32 or bf16.
+namespace mixln::worker::trainer::model {
+
+at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight);
+
+// dx = dy·W.
+at::Tensor LinearBackward(const at::Tensor& dy, const at::Tensor& weight);
+
+// gradient += dyᵀ·x, in fp32.
+void AccumulateWeightGradient(const at::Tensor& dy, const at::Tensor& x, at::Tensor gradient);
+
+}  // namespace mixln::worker::trainer::model

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+
+namespace mixln::worker::trainer::model {
+
+// Sizes of a LLaMA decoder (Touvron et al. 2023), without what its placement decides.
+struct Shape {
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t layers = 0;
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t context = 0;
+  double rope_theta = 0;
+  double norm_eps = 0;
+  bool tie_embeddings = false;
+  bool bf16 = false;
+
+  int64_t head_size() const { return hidden_size / heads; }
+};
+
+}  // namespace mixln::worker::trainer::model

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "worker/trainer/fsdp/unit.h"
+
+namespace mixln::worker::trainer::optim {
+
+struct AdamWOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.0;
+};
+
+// Update number `update` (from 1) of every parameter of the units, with gradients multiplied by
+// gradient_scale. Zeroes the gradients and refreshes the bf16 copies. Formula: kernels/adamw.h.
+void AdamW(const std::vector<fsdp::Unit*>& units, const AdamWOptions& options, double lr, int64_t update,
+           double gradient_scale);
+
+}  // namespace mixln::worker::trainer::optim
