@@ -1,0 +1,79 @@
+#include "worker/trainer/data/evaluation_set.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <numeric>
+#include <string>
+
+#include "worker/trainer/error/error.h"
+
+namespace mixln::worker::trainer::data {
+namespace {
+
+template <typename T>
+T Loaded(absl::StatusOr<T> loaded) {
+  if (!loaded.ok())
+    throw error::DataError(std::string(loaded.status().message()) + "; prepare the data again");
+  return *std::move(loaded);
+}
+
+// Rows in order until `limit` targets.
+std::vector<Range> FirstRows(const Corpus& corpus, config::Reading reading, int64_t context, int64_t limit) {
+  std::vector<Range> ranges;
+  const auto take = [&](Range range) {
+    const int64_t targets = std::min(Targets(range), limit);
+    if (targets > 0) ranges.push_back({range.first, targets + 1});
+    limit -= targets;
+  };
+  if (reading == config::Reading::kPadded) {
+    for (int64_t d = 0; d < corpus.documents() && limit > 0; ++d) take(Window(corpus, reading, context, d));
+  } else {
+    for (int64_t first = 0; first + 1 < corpus.tokens() && limit > 0; first += context) {
+      take({first, std::min(context + 1, corpus.tokens() - first)});
+    }
+  }
+  return ranges;
+}
+
+}  // namespace
+
+EvaluationSet::EvaluationSet(const shards::Dataset& dataset, const config::Spec& spec)
+    : corpus_(dataset, dataset.validation),
+      width_(RowWidth(spec.data.reading, spec.data.context)),
+      pad_id_(std::max(dataset.pad_id, 0)),
+      ranges_(FirstRows(corpus_, spec.data.reading, spec.data.context,
+                        spec.eval.tokens > 0 ? spec.eval.tokens : std::numeric_limits<int64_t>::max())) {
+  if (ranges_.empty()) {
+    throw error::DataError("the validation set in " + dataset.dir.string() + " has " +
+                           std::to_string(corpus_.tokens()) + " tokens in " +
+                           std::to_string(corpus_.documents()) +
+                           " documents and nothing to predict; add text, or raise data.validation_fraction");
+  }
+  const std::vector<uint64_t> counts = Loaded(shards::LoadUnigram(dataset));
+  const std::vector<uint16_t> bytes = Loaded(shards::LoadTokenBytes(dataset));
+  std::vector<int64_t> occurrences(static_cast<size_t>(dataset.vocab_size));
+  std::vector<int64_t> tokens;
+  for (const Range& range : ranges_) {
+    tokens.resize(static_cast<size_t>(range.length));
+    corpus_.Read(range.first, tokens);
+    for (size_t i = 1; i < tokens.size(); ++i) ++occurrences[static_cast<size_t>(tokens[i])];
+  }
+  const double smoothed_total =
+      static_cast<double>(std::accumulate(counts.begin(), counts.end(), uint64_t{0})) + dataset.vocab_size;
+  double loss = 0;
+  for (size_t t = 0; t < occurrences.size(); ++t) {
+    const auto n = static_cast<double>(occurrences[t]);
+    if (n > 0) loss -= n * std::log((static_cast<double>(counts[t]) + 1) / smoothed_total);
+    targets_ += occurrences[t];
+    target_bytes_ += occurrences[t] * bytes[t];
+  }
+  unigram_perplexity_ = std::exp(loss / static_cast<double>(targets_));
+}
+
+double BitsPerByte(double total_loss_nats, int64_t bytes) {
+  return total_loss_nats / std::numbers::ln2 / static_cast<double>(bytes);
+}
+
+}  // namespace mixln::worker::trainer::data
