@@ -1,0 +1,74 @@
+"""Drives mixln-parity (main.cc says what its files are)."""
+import json
+import os
+import subprocess
+import tempfile
+
+import numpy as np
+import torch
+
+MODEL = dict(vocab_size=61, hidden_size=48, intermediate_size=88, layers=3, heads=4, kv_heads=4, rope_theta=10000.0,
+             norm_eps=1e-6, tie_embeddings=False, seed=7, bf16=False, weight_decay=0.0, clip_norm=0.0, context=64)
+
+
+def model(placements="pre", **changes):
+    """The model of a request: `placements` is pre, post, mix (the first layer post), or a list."""
+    m = dict(MODEL, **changes)
+    if isinstance(placements, str):
+        post = {"pre": 0, "post": m["layers"], "mix": 1}[placements]
+        placements = ["post"] * post + ["pre"] * (m["layers"] - post)
+    return dict(m, placements=placements)
+
+
+def batch(m, rows, time, seed=0, mask=False, lr=None):
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(m["vocab_size"], (rows, time + 1), generator=generator)
+    keep = None
+    if mask:  # rows of different lengths, as padding leaves them
+        lengths = torch.randint(1, time + 1, (rows, 1), generator=generator)
+        keep = (torch.arange(time)[None, :] < lengths).to(torch.uint8)
+    return dict(tokens=tokens, mask=keep, lr=lr)
+
+
+def write(folder, m, batches, weights=None, outputs=(), threads=1, serve=False):
+    entries = []
+    for b in batches:
+        entry = dict(batch=b["tokens"].shape[0], time=b["tokens"].shape[1] - 1, mask=b["mask"] is not None)
+        if b["lr"] is not None:
+            entry["lr"] = b["lr"]
+        entries.append(entry)
+    tensors = [dict(name=n, shape=list(w.shape)) for n, w in (weights or {}).items()]
+    request = dict(model=m, threads=threads, tensors=tensors, batches=entries, outputs=list(outputs), serve=serve)
+    with open(os.path.join(folder, "request.json"), "w") as f:
+        json.dump(request, f)
+
+    def dump(name, arrays, kind):
+        with open(os.path.join(folder, name), "wb") as f:
+            for a in arrays:
+                f.write(a.detach().to(kind).contiguous().numpy().tobytes())
+
+    dump("tokens.i64", [b["tokens"] for b in batches], torch.int64)
+    dump("mask.u8", [b["mask"] for b in batches if b["mask"] is not None], torch.uint8)
+    dump("weights.f32", (weights or {}).values(), torch.float32)
+
+
+def run(program, *args, **kwargs):
+    """Returns result.json with "tensors" as a dict of tensors."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, *args, **kwargs)
+        subprocess.run([program, folder], check=True)
+        with open(os.path.join(folder, "result.json")) as f:
+            result = json.load(f)
+        data = torch.from_numpy(np.fromfile(os.path.join(folder, "output.f32"), dtype=np.float32))
+    tensors, at = {}, 0
+    for t in result["tensors"]:
+        size = int(np.prod(t["shape"]))
+        tensors[t["name"]] = data[at:at + size].view(t["shape"])
+        at += size
+    return dict(result, tensors=tensors)
+
+
+def relative(a, b):
+    """‖a − b‖₂ / ‖b‖₂."""
+    a, b = a.detach().double(), b.detach().double()
+    return ((a - b).norm() / b.norm()).item()
