@@ -1,0 +1,134 @@
+#include "coordinator/control/rank_events.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "coordinator/control/leftovers.h"
+#include "coordinator/control/reserve.h"
+#include "coordinator/state/trials.h"
+
+namespace mixln::coordinator::control {
+namespace {
+
+// Whether the path stays below the folder that it is relative to.
+bool StaysBelow(const std::string& path) {
+  if (path.empty() || path.front() == '/') return false;
+  const std::vector<std::string> parts = absl::StrSplit(path, '/');
+  return std::none_of(parts.begin(), parts.end(), [](const std::string& part) { return part == ".."; });
+}
+
+// Accepts a checkpoint unless this attempt has had one of this step or a later one accepted (the batch came
+// before); has the oldest beyond kept_checkpoints deleted by the worker that reported.
+void AcceptCheckpoint(Context& context, const LivePart& part, const std::string& worker_id,
+                      const v1::RankEvent& event) {
+  v1::Trial& trial = *part.trial;
+  const v1::CheckpointDone& done = event.checkpoint_done();
+  if (!StaysBelow(done.path())) return;
+  int64_t newest_step = 0;
+  for (const v1::Checkpoint& checkpoint : trial.checkpoints()) {
+    newest_step = std::max(newest_step, checkpoint.step());
+    if (state::SameFence(checkpoint.fence(), part.attempt->fence()) && checkpoint.step() >= event.step())
+      return;
+  }
+  v1::Checkpoint& accepted = *trial.add_checkpoints();
+  accepted.set_step(event.step());
+  accepted.set_path(absl::StrCat(TrialDir(context.state.sweeps.at(trial.sweep_id()), trial), "/",
+                                 state::FenceName(part.attempt->fence()), "/", done.path()));
+  *accepted.mutable_fence() = part.attempt->fence();
+  accepted.set_size_bytes(done.size_bytes());
+  if (event.step() > newest_step) trial.set_retries(0);
+
+  const int surplus = trial.checkpoints_size() - context.options.kept_checkpoints;
+  if (surplus > 0) {
+    v1::CoordinatorMessage message;
+    for (int i = 0; i < surplus; ++i) message.mutable_delete_()->add_paths(trial.checkpoints(i).path());
+    trial.mutable_checkpoints()->DeleteSubrange(0, surplus);
+    Send(context, worker_id, std::move(message));
+  }
+  MarkTrial(context, trial);
+}
+
+void TakeStep(Context& context, v1::Trial& trial, const v1::RankEvent& event) {
+  v1::TrialProgress& progress = *trial.mutable_progress();
+  const bool first = progress.step() == 0;
+  progress.set_step(event.step());
+  progress.set_tokens(event.step_done().tokens());
+  progress.set_loss(event.step_done().loss());
+  progress.set_tokens_per_second(event.step_done().tokens_per_second());
+  progress.set_gradient_norm(event.step_done().gradient_norm());
+  if (first || event.step() == trial.spec().train().steps()) {
+    MarkTrial(context, trial);
+  } else {
+    MarkProgress(context, trial);
+  }
+}
+
+void TakeEvaluation(Context& context, v1::Trial& trial, const v1::RankEvent& event) {
+  v1::TrialProgress& progress = *trial.mutable_progress();
+  progress.set_eval_loss(event.eval_done().loss());
+  progress.set_perplexity(event.eval_done().perplexity());
+  progress.set_bits_per_byte(event.eval_done().bits_per_byte());
+  progress.set_finished(event.step() == trial.spec().train().steps());
+  MarkTrial(context, trial);
+}
+
+void Take(Context& context, const LivePart& part, const std::string& worker_id, const v1::RankEvent& event) {
+  v1::TrialProgress& progress = *part.trial->mutable_progress();
+  switch (event.event_case()) {
+    case v1::RankEvent::kStarted:
+      progress.set_unigram_perplexity(event.started().unigram_perplexity());
+      progress.set_step(event.started().resume_step());
+      progress.clear_phase();
+      MarkTrial(context, *part.trial);
+      break;
+    case v1::RankEvent::kStepDone: TakeStep(context, *part.trial, event); break;
+    case v1::RankEvent::kEvalDone: TakeEvaluation(context, *part.trial, event); break;
+    case v1::RankEvent::kCheckpointDone: AcceptCheckpoint(context, part, worker_id, event); break;
+    case v1::RankEvent::kFinished:
+      part.attempt->set_train_seconds(event.finished().train_seconds());
+      MarkTrial(context, *part.trial);
+      break;
+    case v1::RankEvent::kFailed:  // the worker's report says it too, for all its ranks together
+    case v1::RankEvent::EVENT_NOT_SET: break;
+  }
+}
+
+}  // namespace
+
+void MarkProgress(Context& context, const v1::Trial& trial) {
+  state::LiveAttempt& live = context.state.live.at(trial.id());
+  live.progress_unstored = true;
+  if (context.now.steady - live.progress_stored >= context.options.progress_interval)
+    MarkTrial(context, trial);
+}
+
+absl::Status OnRankEvents(Context& context, const RankEventsReceived& event) {
+  const v1::EventBatch& batch = event.batch;
+  const LivePart part = FindLivePart(context.state, event.worker_id, batch.trial_id(), batch.fence());
+  if (!part) {
+    v1::AttemptStatus status;
+    status.set_trial_id(batch.trial_id());
+    *status.mutable_fence() = batch.fence();
+    status.set_phase(v1::ATTEMPT_PHASE_RUNNING);
+    StopLeftover(context, event.worker_id, status);
+    return absl::FailedPreconditionError(absl::StrCat("attempt ", state::FenceName(batch.fence()),
+                                                      " of trial ", batch.trial_id(),
+                                                      " is not live on worker ", event.worker_id));
+  }
+  const bool has_rank = std::any_of(
+      part.attempt->ranks().begin(), part.attempt->ranks().end(), [&](const v1::RankPlacement& rank) {
+        return rank.rank() == batch.rank() && rank.worker_id() == event.worker_id;
+      });
+  if (!has_rank) {
+    return absl::FailedPreconditionError(absl::StrCat("worker ", event.worker_id, " does not have rank ",
+                                                      batch.rank(), " of trial ", batch.trial_id()));
+  }
+  if (batch.rank() != 0)
+    return absl::OkStatus();  // its curves are kept; a trial's numbers are those of rank 0
+  for (const v1::RankEvent& rank_event : batch.events()) Take(context, part, event.worker_id, rank_event);
+  return absl::OkStatus();
+}
+
+}  // namespace mixln::coordinator::control

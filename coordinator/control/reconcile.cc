@@ -1,0 +1,89 @@
+#include "coordinator/control/reconcile.h"
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/control/attempts.h"
+#include "coordinator/control/leftovers.h"
+#include "coordinator/control/workers.h"
+#include "coordinator/state/trials.h"
+
+namespace mixln::coordinator::control {
+namespace {
+
+void SendWelcome(Context& context, const v1::Hello& hello) {
+  v1::CoordinatorMessage message;
+  v1::Welcome& welcome = *message.mutable_welcome();
+  welcome.set_term(context.state.term);
+  welcome.set_cluster_id(context.state.cluster_id);
+  welcome.set_heartbeat_seconds(base::ToSeconds(context.options.heartbeat));
+  welcome.set_lease_seconds(base::ToSeconds(context.options.lease));
+  for (const v1::AttemptStatus& status : hello.attempts()) {
+    if (FindLivePart(context.state, hello.worker_id(), status.trial_id(), status.fence()))
+      *welcome.add_keep() = status;
+  }
+  Send(context, hello.worker_id(), std::move(message));
+}
+
+void ReconcilePresent(Context& context, const std::string& worker_id, const v1::AttemptStatus& status) {
+  const LivePart part = FindLivePart(context.state, worker_id, status.trial_id(), status.fence());
+  if (!part) {
+    StopLeftover(context, worker_id, status);
+    return;
+  }
+  const bool ended = status.phase() == v1::ATTEMPT_PHASE_ENDED;
+  if (part.trial->state() == v1::TRIAL_STATE_STOPPING) {
+    if (ended) {
+      EndPart(context, *part.trial, worker_id, v1::FAILURE_CAUSE_UNSPECIFIED, "");
+    } else {
+      SendStop(context, worker_id, status.trial_id(), status.fence(), v1::STOP_MODE_NOW,
+               part.trial->reason());
+    }
+    return;
+  }
+  if (ended) return;
+  if (part.attempt->confirmed() && status.phase() != v1::ATTEMPT_PHASE_RUNNING) {
+    FailAttempt(context, *part.trial, v1::FAILURE_CAUSE_WORKER_LOST,
+                absl::StrCat("worker ", worker_id, " had lost its ranks"), v1::STOP_MODE_NOW);
+    return;
+  }
+  part.live->phases.erase(worker_id);
+  ObservePhase(context, part, worker_id, status.phase());
+}
+
+void ReconcileMissing(Context& context, const std::string& worker_id, v1::Trial& trial) {
+  v1::Attempt& attempt = *state::LiveAttemptOf(trial);
+  if (trial.state() == v1::TRIAL_STATE_STOPPING) {
+    EndPart(context, trial, worker_id, v1::FAILURE_CAUSE_UNSPECIFIED, "");
+    return;
+  }
+  // Once other hosts were given rank 0's rendezvous, a part cannot begin again alone.
+  const bool alone = state::WorkersOf(attempt).size() == 1;
+  if (!attempt.confirmed() && (alone || !attempt.started())) {
+    RestartPart(context, {&trial, &attempt, &context.state.live.at(trial.id())}, worker_id);
+    return;
+  }
+  EndPart(context, trial, worker_id, v1::FAILURE_CAUSE_WORKER_LOST,
+          absl::StrCat("worker ", worker_id, " came back without its ranks"));
+}
+
+}  // namespace
+
+void Reconcile(Context& context, const v1::Hello& hello) {
+  const std::string& worker_id = hello.worker_id();
+  context.state.workers.at(worker_id).leftovers.clear();
+  SendWelcome(context, hello);
+  std::set<state::FenceKey> present;
+  for (const v1::AttemptStatus& status : hello.attempts()) {
+    present.insert(state::KeyOf(status.fence()));
+    ReconcilePresent(context, worker_id, status);
+  }
+  for (const std::string& trial_id : TrialsOn(context.state, worker_id)) {
+    v1::Trial& trial = context.state.trials.at(trial_id);
+    if (!present.contains(state::KeyOf(state::LiveAttemptOf(trial)->fence()))) {
+      ReconcileMissing(context, worker_id, trial);
+    }
+  }
+}
+
+}  // namespace mixln::coordinator::control

@@ -1,0 +1,173 @@
+#include "coordinator/control/workers.h"
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/version/compatible.h"
+#include "coordinator/control/attempts.h"
+#include "coordinator/control/leftovers.h"
+#include "coordinator/control/reconcile.h"
+#include "coordinator/state/trials.h"
+
+namespace mixln::coordinator::control {
+namespace {
+
+absl::Status CheckHello(const Context& context, const v1::Hello& hello) {
+  if (hello.worker_id().empty()) return absl::InvalidArgumentError("Hello.worker_id is empty");
+  const std::string& version = context.options.version;
+  if (!version.empty() && !base::version::Compatible(version, hello.version())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "worker ", hello.worker_id(), " is release ", hello.version(), ", the coordinator is ", version,
+        ": they do not work together; install the coordinator's release on ", hello.hostname()));
+  }
+  if (hello.highest_term() > context.state.term) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "this coordinator was restored from an old backup, or belongs to another cluster: its term is ",
+        context.state.term, ", and worker ", hello.worker_id(), " has seen ", hello.highest_term(),
+        "; restore it with a raised term, or give the worker a new state folder"));
+  }
+  const auto known = context.state.workers.find(hello.worker_id());
+  if (known == context.state.workers.end()) return absl::OkStatus();
+  const state::WorkerRecord& record = known->second;
+  if (hello.instance() < record.worker.instance()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("worker ", hello.worker_id(), " is an older daemon (instance ", hello.instance(),
+                     ") than the one on ", record.worker.hostname(), " that was here since (instance ",
+                     record.worker.instance(), "): two daemons share a state folder; give each its own"));
+  }
+  const bool alive = record.session != 0 && record.lease_expiry > context.now.steady;
+  if (alive && hello.instance() == record.worker.instance()) {
+    return absl::AlreadyExistsError(absl::StrCat(
+        "worker ", hello.worker_id(), " is connected already from ", record.worker.hostname(),
+        "; if that stream is dead, its lease runs out in ",
+        absl::StrFormat("%.0f", base::ToSeconds(record.lease_expiry - context.now.steady)), " s"));
+  }
+  return absl::OkStatus();
+}
+
+void SetWorkerState(Context& context, state::WorkerRecord& record, v1::WorkerState next) {
+  if (record.worker.state() == next) return;
+  record.worker.set_state(next);
+  context.decision.changes.workers.insert(record.worker.id());
+  context.place = true;
+}
+
+void RenewLease(Context& context, state::WorkerRecord& record) {
+  record.lease_expiry = context.now.steady + context.options.lease;
+  *record.worker.mutable_heartbeat_time() = state::ToTimestamp(context.now.wall);
+}
+
+// A part that the worker says it has.
+void HealPresent(Context& context, const std::string& worker_id, const v1::AttemptStatus& status) {
+  const LivePart part = FindLivePart(context.state, worker_id, status.trial_id(), status.fence());
+  if (!part) {
+    StopLeftover(context, worker_id, status);
+  } else if (status.phase() != v1::ATTEMPT_PHASE_ENDED) {
+    ObservePhase(context, part, worker_id, status.phase());
+  } else {
+    // Its report did not come: Stop has it sent again.
+    SendStop(context, worker_id, status.trial_id(), status.fence(), v1::STOP_MODE_NOW, "how did it end?");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> TrialsOn(const state::State& state, const std::string& worker_id) {
+  std::vector<std::string> ids;
+  for (const auto& [trial_id, live] : state.live) {
+    const v1::Attempt* attempt = state::LiveAttemptOf(state.trials.at(trial_id));
+    if (attempt != nullptr && state::RunsOn(*attempt, worker_id)) ids.push_back(trial_id);
+  }
+  return ids;
+}
+
+absl::Status CheckSession(Context& context, const std::string& worker_id, uint64_t session) {
+  const auto worker = context.state.workers.find(worker_id);
+  if (worker != context.state.workers.end() && session != 0 && worker->second.session == session)
+    return absl::OkStatus();
+  context.decision.close_session = true;
+  return absl::AbortedError(absl::StrCat("another session took the place of this one of worker ", worker_id));
+}
+
+absl::Status OnConnected(Context& context, const WorkerConnected& event) {
+  const v1::Hello& hello = event.hello;
+  const absl::Status status = CheckHello(context, hello);
+  if (!status.ok()) {
+    context.decision.close_session = true;
+    return status;
+  }
+  state::WorkerRecord& record = context.state.workers[hello.worker_id()];
+  context.decision.replaced_session = record.session;
+  record.session = event.session;
+  v1::Worker& worker = record.worker;
+  worker.set_id(hello.worker_id());
+  worker.set_hostname(hello.hostname());
+  worker.set_version(hello.version());
+  *worker.mutable_slots() = hello.slots();
+  worker.set_metrics_address(hello.metrics_address());
+  worker.set_instance(hello.instance());
+  *worker.mutable_connect_time() = state::ToTimestamp(context.now.wall);
+  RenewLease(context, record);
+  SetWorkerState(context, record, v1::WORKER_STATE_READY);
+  context.decision.changes.workers.insert(hello.worker_id());
+  context.place = true;
+  Reconcile(context, hello);
+  return absl::OkStatus();
+}
+
+void OnDisconnected(Context& context, const WorkerDisconnected& event) {
+  const auto worker = context.state.workers.find(event.worker_id);
+  if (worker != context.state.workers.end() && worker->second.session == event.session)
+    worker->second.session = 0;
+}
+
+absl::Status OnHeartbeat(Context& context, const HeartbeatReceived& event) {
+  const absl::Status status = CheckSession(context, event.worker_id, event.session);
+  if (!status.ok()) return status;
+  state::WorkerRecord& record = context.state.workers.at(event.worker_id);
+  RenewLease(context, record);
+  SetWorkerState(context, record,
+                 event.heartbeat.draining() ? v1::WORKER_STATE_DRAINING : v1::WORKER_STATE_READY);
+  v1::CoordinatorMessage ack;
+  ack.mutable_heartbeat_ack()->set_sequence(event.heartbeat.sequence());
+  Send(context, event.worker_id, std::move(ack));
+
+  const size_t leftovers = record.leftovers.size();
+  record.leftovers.clear();
+  std::set<state::FenceKey> present;
+  for (const v1::AttemptStatus& attempt : event.heartbeat.attempts()) {
+    present.insert(state::KeyOf(attempt.fence()));
+    HealPresent(context, event.worker_id, attempt);
+  }
+  if (record.leftovers.size() < leftovers) context.place = true;
+  for (const std::string& trial_id : TrialsOn(context.state, event.worker_id)) {
+    v1::Trial& trial = context.state.trials.at(trial_id);
+    const v1::Attempt& attempt = *state::LiveAttemptOf(trial);
+    if (attempt.confirmed() && !present.contains(state::KeyOf(attempt.fence()))) {
+      EndPart(context, trial, event.worker_id, v1::FAILURE_CAUSE_WORKER_LOST,
+              absl::StrCat("worker ", event.worker_id, " does not have its ranks any more"));
+    } else if (event.heartbeat.draining() && trial.state() != v1::TRIAL_STATE_STOPPING) {
+      FailAttempt(context, trial, v1::FAILURE_CAUSE_PREEMPTED,
+                  absl::StrCat("worker ", event.worker_id, " shuts down"), v1::STOP_MODE_CHECKPOINT);
+    }
+  }
+  return absl::OkStatus();
+}
+
+void ExpireLeases(Context& context) {
+  for (auto& [id, record] : context.state.workers) {
+    if (record.worker.state() == v1::WORKER_STATE_LOST || record.lease_expiry > context.now.steady) continue;
+    const bool restarted = record.worker.state() == v1::WORKER_STATE_UNKNOWN;
+    record.leftovers.clear();
+    SetWorkerState(context, record, v1::WORKER_STATE_LOST);
+    for (const std::string& trial_id : TrialsOn(context.state, id)) {
+      EndPart(context, context.state.trials.at(trial_id), id, v1::FAILURE_CAUSE_WORKER_LOST,
+              absl::StrCat("worker ", id,
+                           restarted ? " did not come back after the coordinator's restart"
+                                     : " was not heard of for the length of its lease"));
+    }
+  }
+}
+
+}  // namespace mixln::coordinator::control
