@@ -35,16 +35,14 @@ bool BeginsLikeJsonl(std::string_view text) {
   return line.is_object() && line.contains("text") && line["text"].is_string();
 }
 
-// Bytes that are not part of a well-formed character. A character cut off at the end of the look is not
-// counted.
-size_t InvalidBytes(std::string_view text) {
-  size_t invalid = 0;
-  for (;;) {
-    text.remove_prefix(ValidUtf8Prefix(text));
-    if (text.size() < 4) return invalid;
-    ++invalid;
-    text.remove_prefix(1);
+// Bytes of an unfinished character at the end.
+size_t TornTailBytes(std::string_view text) {
+  for (size_t tail = 1; tail <= 3 && tail <= text.size(); ++tail) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - tail]);
+    if (byte >= 0xC0) return tail;
+    if (byte < 0x80) return 0;
   }
+  return 0;
 }
 
 }  // namespace
@@ -72,7 +70,7 @@ std::vector<std::string> ExpandSources(const std::vector<std::string>& patterns,
   return files;
 }
 
-absl::StatusOr<Layout> Recognize(const std::string& path) {
+absl::StatusOr<FileLook> Look(const std::string& path) {
   auto stream = ByteStream::Open(path);
   if (!stream.ok()) return stream.status();
   std::string look(kLookBytes, '\0');
@@ -89,11 +87,16 @@ absl::StatusOr<Layout> Recognize(const std::string& path) {
   if (const size_t nul = look.find('\0'); nul != std::string::npos)
     return absl::FailedPreconditionError(
         absl::StrCat(path, " is not text: byte ", nul, " is NUL (text must be UTF-8)"));
-  if (const size_t invalid = InvalidBytes(look); invalid > look.size() / 4)
-    return absl::FailedPreconditionError(absl::StrCat(path,
-                                                      " is not UTF-8 text: ", invalid * 100 / look.size(),
-                                                      "% of its beginning is not; convert it with iconv"));
-  return IsNamedJsonl(path) || BeginsLikeJsonl(look) ? Layout::kJsonl : Layout::kText;
+  // A character that the end of the look cuts in two is no fault.
+  if (filled == kLookBytes) look.resize(filled - TornTailBytes(look));
+  FileLook seen;
+  seen.layout = IsNamedJsonl(path) || BeginsLikeJsonl(look) ? Layout::kJsonl : Layout::kText;
+  seen.invalid_utf8 = ReplaceInvalidUtf8(look);
+  if (seen.invalid_utf8 > filled / 4)
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is not UTF-8 text: ", seen.invalid_utf8 * 100 / filled,
+                     "% of its beginning is not; convert it with iconv"));
+  return seen;
 }
 
 absl::StatusOr<FileStamp> Stamp(const std::string& path) {

@@ -19,11 +19,18 @@ enum class Layout { kText, kJsonl };
 std::vector<std::string> ExpandSources(const std::vector<std::string>& patterns,
                                        std::vector<std::string>& problems);
 
+// What the beginning of a file shows.
+struct FileLook {
+  Layout layout = Layout::kText;
+  // Ill-formed UTF-8 sequences in it.
+  uint64_t invalid_utf8 = 0;
+};
+
 // Reads the first megabyte, decompressed. JSONL is known by its name (.json, .jsonl, .ndjson before .gz and
 // .zst) or by a first line that is an object with a string "text". FAILED_PRECONDITION, naming the file, when
 // it cannot be read, is empty (or only white space), or is not text: it has NUL bytes, or over a quarter of
 // it is not UTF-8.
-absl::StatusOr<Layout> Recognize(const std::string& path);
+absl::StatusOr<FileLook> Look(const std::string& path);
 
 // Tells a file that was rewritten from one that was not.
 struct FileStamp {

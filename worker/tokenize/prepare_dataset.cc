@@ -40,11 +40,11 @@ absl::StatusOr<Sources> FindSources(const Request& request, const PrepareOptions
   const std::vector<std::string> paths = corpus::ExpandSources(request.source, problems);
   Sources sources;
   for (const std::string& path : paths) {
-    const auto layout = corpus::Recognize(path);
+    const auto look = corpus::Look(path);
     const auto stamp = corpus::Stamp(path);
-    if (!layout.ok()) problems.emplace_back(layout.status().message());
-    if (!layout.ok() || !stamp.ok()) continue;
-    sources.files.push_back({path, *layout});
+    if (!look.ok()) problems.emplace_back(look.status().message());
+    if (!look.ok() || !stamp.ok()) continue;
+    sources.files.push_back({path, look->layout});
     sources.bytes += stamp->bytes;
   }
   if (!problems.empty()) return absl::FailedPreconditionError(absl::StrJoin(problems, "; "));
