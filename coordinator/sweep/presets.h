@@ -1,4 +1,4 @@
-// Named model shapes: those of the Mix-LN paper (arXiv 2412.13795, Table 8, after LLaMA's).
+// Named model shapes: those of the Mix-LN paper (arXiv 2412.13795), which follow LLaMA.
 #pragma once
 
 #include <string>
@@ -19,6 +19,9 @@ const Preset* FindPreset(std::string_view name);
 
 // All names, smallest model first.
 std::vector<std::string> PresetNames();
+
+// Whether 0 in the field at `path` stands for the preset's size, so that a user who writes it is mistaken.
+bool IsPresetSize(std::string_view path);
 
 // Gives sizes that are 0 the preset's values; does nothing when the preset is empty or unknown.
 void ApplyPreset(v1::ModelSpec& model);

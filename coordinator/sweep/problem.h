@@ -6,13 +6,16 @@
 namespace mixln::coordinator::sweep {
 
 struct Problem {
-  std::string
-      file;        // as the user named it; empty when there is no file, as for a spec that came over the API
-  int line = 0;    // 1-based; 0: no file
-  int column = 0;  // 1-based, in bytes; 0: no file
-  std::string
-      path;  // the field, such as model.heads or sweep.parameters.norm.alpha[1]; empty: the whole file
-  std::string message;  // what is wrong and what to do
+  // As the user named it; empty when there is no file, as for a spec that came over the API.
+  std::string file = {};
+  // 1-based; 0: no file.
+  int line = 0;
+  // 1-based, in bytes; 0: no file.
+  int column = 0;
+  // The field, such as model.heads or sweep.parameters.norm.alpha[1]; empty: the whole file.
+  std::string path = {};
+  // What is wrong and what to do.
+  std::string message = {};
 };
 
 // `file:line:column: path: message`; what is not known is left out.
