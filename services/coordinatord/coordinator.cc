@@ -1,0 +1,179 @@
+#include "services/coordinatord/coordinator.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <prometheus/exposer.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/clock/clock.h"
+#include "base/version/version.h"
+#include "coordinator/store/sqlite_store.h"
+#include "coordinator/store/state_folder.h"
+#include "services/coordinatord/address.h"
+#include "services/coordinatord/call_metrics.h"
+#include "services/coordinatord/sweep_service.h"
+#include "services/coordinatord/trial_service.h"
+#include "services/coordinatord/worker_admin_service.h"
+#include "services/coordinatord/worker_session_service.h"
+#include "services/rpc/server.h"
+
+namespace mixln::services::coordinatord {
+
+namespace store = coordinator::store;
+
+namespace {
+
+// Calls that wait (streams of watchers and log readers) hold a thread each; more are refused.
+constexpr int kMaxThreads = 512;
+constexpr std::chrono::milliseconds kShutdownLimit{1500};
+
+std::string NewClusterId() {
+  std::random_device random;
+  return absl::StrFormat("%08x%08x", random(), random());
+}
+
+}  // namespace
+
+// In the order of their making; destroyed in reverse.
+struct Coordinator::Parts {
+  Metrics metrics;
+  std::optional<base::LockFile> lock;
+  std::unique_ptr<store::SqliteStore> store;
+  std::unique_ptr<store::CurveStore> curves;
+  Sessions sessions;
+  LogRelay logs;
+  Published published{{
+      .trial = [this](const auto* before, const auto& now) { metrics.ObserveTrial(before, now); },
+      .worker = [this](const auto* before, const auto& now) { metrics.ObserveWorker(before, now); },
+  }};
+  std::unique_ptr<Loop> loop;
+  std::unique_ptr<SweepService> sweeps;
+  std::unique_ptr<TrialService> trials;
+  std::unique_ptr<WorkerAdminService> workers;
+  std::unique_ptr<WorkerSessionService> worker_sessions;
+  std::unique_ptr<grpc::Server> server;
+  std::shared_ptr<StateGauges> gauges;
+  std::unique_ptr<prometheus::Exposer> exposer;
+};
+
+Coordinator::Coordinator() : parts_(std::make_unique<Parts>()) {}
+
+absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(Options options) {
+  const std::string listen = options.listen;
+  const std::string metrics_listen = options.metrics_listen;
+  std::unique_ptr<Coordinator> coordinator(new Coordinator());
+  if (auto status = coordinator->Open(std::move(options)); !status.ok()) return status;
+  if (auto status = coordinator->ServeMetrics(metrics_listen); !status.ok()) return status;
+  if (auto status = coordinator->ServeGrpc(listen); !status.ok()) return status;
+  return coordinator;
+}
+
+Coordinator::~Coordinator() {
+  Parts& parts = *parts_;
+  // Ends what waits inside calls first, so that the server has nothing to wait for.
+  parts.published.Stop();
+  parts.logs.Stop();
+  if (parts.server != nullptr) {
+    parts.server->GetHealthCheckService()->Shutdown();
+    parts.server->Shutdown(std::chrono::system_clock::now() + kShutdownLimit);
+  }
+  if (parts.loop != nullptr) parts.loop->Stop();
+}
+
+absl::Status Coordinator::Open(Options options) {
+  Parts& parts = *parts_;
+  // Addresses that can never do are refused before anything is touched.
+  for (const auto& address : {options.listen, options.metrics_listen}) {
+    if (auto parsed = ParseLoopback(address); !parsed.ok()) return parsed.status();
+  }
+  auto lock = store::TakeStateFolder(options.state_dir);
+  if (!lock.ok()) return lock.status();
+  parts.lock = std::move(*lock);
+  auto state_store = store::SqliteStore::Open(options.state_dir / "state.db", NewClusterId());
+  if (!state_store.ok()) return state_store.status();
+  parts.store = std::move(*state_store);
+
+  store::CurveStore::Options curve_options;
+  curve_options.on_commit = [&parts](double seconds) { parts.metrics.ObserveCommit("curves", seconds); };
+  curve_options.on_fatal = options.fatal;
+  auto curves = store::CurveStore::Open(options.state_dir / "metrics.db", std::move(curve_options));
+  if (!curves.ok()) return curves.status();
+  parts.curves = std::move(*curves);
+
+  options.control.version = std::string(base::version::kVersion);
+  Loop::Effects effects{
+      .send = [&parts](const auto& command) { parts.sessions.Send(command.session, command.message); },
+      .close_session = [&parts](uint64_t session, const auto& why) { parts.sessions.Close(session, why); },
+      .close_all_sessions = [&parts](const auto& why) { parts.sessions.CloseAll(why); },
+      .trials_deleted = [&parts](const auto& ids) { parts.curves->Delete(ids); },
+      .fatal = options.fatal,
+  };
+  Loop::Options loop_options{.control = std::move(options.control), .clock = base::ReadClock};
+  parts.loop = std::make_unique<Loop>(*parts.store, parts.published, parts.metrics, std::move(effects),
+                                      std::move(loop_options));
+  return parts.loop->Start();
+}
+
+absl::Status Coordinator::ServeMetrics(const std::string& listen) {
+  Parts& parts = *parts_;
+  auto address = ParseLoopback(listen);
+  if (!address.ok()) return address.status();
+  if (auto status = TryBind(*address); !status.ok()) return status;
+  try {
+    parts.exposer = std::make_unique<prometheus::Exposer>(Format(*address), 1);
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(absl::StrCat("cannot serve /metrics on ", listen, ": ", error.what()));
+  }
+  parts.gauges = std::make_shared<StateGauges>(parts.published);
+  parts.exposer->RegisterCollectable(parts.metrics.registry());
+  parts.exposer->RegisterCollectable(parts.gauges);
+  address->port = parts.exposer->GetListeningPorts().front();
+  metrics_address_ = Format(*address);
+  return absl::OkStatus();
+}
+
+absl::Status Coordinator::ServeGrpc(const std::string& listen) {
+  Parts& parts = *parts_;
+  auto address = ParseLoopback(listen);
+  if (!address.ok()) return address.status();
+  if (auto status = TryBind(*address); !status.ok()) return status;
+  parts.sweeps = std::make_unique<SweepService>(*parts.loop, parts.published);
+  parts.trials = std::make_unique<TrialService>(
+      TrialContext{*parts.loop, parts.published, *parts.curves, parts.sessions, parts.logs});
+  parts.workers = std::make_unique<WorkerAdminService>(parts.published);
+  parts.worker_sessions = std::make_unique<WorkerSessionService>(
+      SessionContext{*parts.loop, parts.sessions, *parts.curves, parts.logs});
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  rpc::Configure(builder);
+  grpc::ResourceQuota quota("coordinator");
+  quota.SetMaxThreads(kMaxThreads);
+  builder.SetResourceQuota(quota);
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(CountCalls(parts.metrics));
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  builder.AddListeningPort(Format(*address), grpc::InsecureServerCredentials(), &address->port);
+  builder.RegisterService(parts.sweeps.get());
+  builder.RegisterService(parts.trials.get());
+  builder.RegisterService(parts.workers.get());
+  builder.RegisterService(parts.worker_sessions.get());
+  parts.server = builder.BuildAndStart();
+  if (parts.server == nullptr || address->port == 0)
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", listen, ": gRPC could not bind it"));
+  grpc_address_ = Format(*address);
+  return absl::OkStatus();
+}
+
+}  // namespace mixln::services::coordinatord

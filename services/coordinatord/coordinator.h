@@ -1,0 +1,53 @@
+// The whole coordinator in one object: state folder, stores, loop, gRPC server and /metrics.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/control/options.h"
+
+namespace mixln::services::coordinatord {
+
+class Coordinator {
+ public:
+  struct Options {
+    // Where to serve gRPC and /metrics: host:port on the loopback; port 0: any free one.
+    std::string listen = "127.0.0.1:7410";
+    std::string metrics_listen = "127.0.0.1:7411";
+    // Folder of the databases, on a local disk; made if there is none.
+    std::filesystem::path state_dir = {};
+    // Times of the control plane; its version is filled in.
+    coordinator::control::Options control = {};
+    // Called on some thread when the disk fails and nothing can be relied on any more; must not return.
+    std::function<void(const absl::Status&)> fatal = {};
+  };
+
+  // Opens the state and serves. Every error is one sentence for people.
+  static absl::StatusOr<std::unique_ptr<Coordinator>> Start(Options options);
+  // Stops serving, ends the streams, and closes the databases, within a few seconds.
+  ~Coordinator();
+  Coordinator(const Coordinator&) = delete;
+  Coordinator& operator=(const Coordinator&) = delete;
+
+  // host:port as bound.
+  const std::string& grpc_address() const { return grpc_address_; }
+  const std::string& metrics_address() const { return metrics_address_; }
+
+ private:
+  struct Parts;
+
+  Coordinator();
+  absl::Status Open(Options options);
+  absl::Status ServeGrpc(const std::string& listen);
+  absl::Status ServeMetrics(const std::string& listen);
+
+  std::unique_ptr<Parts> parts_;
+  std::string grpc_address_;
+  std::string metrics_address_;
+};
+
+}  // namespace mixln::services::coordinatord

@@ -1,0 +1,177 @@
+#include "services/coordinatord/loop.h"
+
+#include <spdlog/spdlog.h>
+
+#include <future>
+#include <iterator>
+#include <set>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace mixln::services::coordinatord {
+
+namespace control = coordinator::control;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+void Merge(const control::Changes& from, control::Changes& into) {
+  into.sweeps.insert(from.sweeps.begin(), from.sweeps.end());
+  into.trials.insert(from.trials.begin(), from.trials.end());
+  into.workers.insert(from.workers.begin(), from.workers.end());
+  into.epoch |= from.epoch;
+}
+
+// Progress reaches readers at once, though its row is written less often.
+void AddTrialOf(const control::Event& event, std::set<std::string>& trials) {
+  if (const auto* events = std::get_if<control::RankEventsReceived>(&event))
+    trials.insert(events->batch.trial_id());
+}
+
+}  // namespace
+
+Loop::Loop(coordinator::store::Store& store, Published& published, Metrics& metrics, Effects effects,
+           Options options)
+    : store_(store),
+      published_(published),
+      metrics_(metrics),
+      effects_(std::move(effects)),
+      options_(std::move(options)) {}
+
+Loop::~Loop() {
+  Stop();
+}
+
+absl::Status Loop::Start() {
+  if (auto status = Reload(); !status.ok()) return status;
+  thread_ = std::thread([this] { Run(); });
+  return absl::OkStatus();
+}
+
+void Loop::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Loop::Submit(control::Event event, Done done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_) {
+      queue_.push_back({std::move(event), std::move(done), Clock::now()});
+      wake_.notify_all();
+      return;
+    }
+  }
+  done({.outcome = absl::UnavailableError("the coordinator is shutting down: try again soon")});
+}
+
+absl::Status Loop::Call(control::Event event) {
+  std::promise<absl::Status> answer;
+  Submit(std::move(event), [&](const Answer& a) { answer.set_value(a.outcome); });
+  return answer.get_future().get();
+}
+
+void Loop::Run() {
+  const auto period =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.tick_seconds));
+  auto next_tick = Clock::now();
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    wake_.wait_until(lock, next_tick, [this] { return stopping_ || !queue_.empty(); });
+    std::deque<Pending> batch;
+    if (queue_.size() <= options_.batch_events) {
+      batch.swap(queue_);
+    } else {
+      const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(options_.batch_events);
+      batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+      queue_.erase(queue_.begin(), end);
+    }
+    lock.unlock();
+    const bool tick = Clock::now() >= next_tick;
+    Process(std::move(batch), tick);
+    if (tick) next_tick = Clock::now() + period;
+    lock.lock();
+  }
+  const std::deque<Pending> rest = std::exchange(queue_, {});
+  lock.unlock();
+  Fail(rest, absl::UnavailableError("the coordinator is shutting down: try again soon"));
+}
+
+absl::Status Loop::Reload() {
+  auto loaded = store_.Load();
+  if (!loaded.ok()) return loaded.status();
+  state_ = std::move(*loaded);
+  control::Recover(state_, options_.clock(), options_.control);
+  published_.Reset(state_);
+  return absl::OkStatus();
+}
+
+void Loop::Fail(const std::deque<Pending>& batch, const absl::Status& status) {
+  for (const auto& pending : batch) pending.done({.outcome = status, .close_session = true});
+}
+
+void Loop::Process(std::deque<Pending> batch, bool tick) {
+  const base::Now now = options_.clock();
+  std::vector<control::Decision> decisions;
+  control::Changes changes;
+  std::set<std::string> trials;
+  const auto step = [&](const control::Event& event) {
+    decisions.push_back(control::Step(state_, event, now, options_.control));
+    Merge(decisions.back().changes, changes);
+  };
+  for (const auto& pending : batch) {
+    step(pending.event);
+    AddTrialOf(pending.event, trials);
+  }
+  if (tick) step(control::Tick{});
+
+  if (!changes.empty()) {
+    const auto begin = Clock::now();
+    const absl::Status committed = store_.Commit(state_, changes);
+    if (!committed.ok()) {
+      spdlog::error("a commit failed, the state is loaded again: {}", std::string(committed.message()));
+      if (absl::IsDataLoss(committed)) effects_.fatal(committed);
+      if (const auto status = Reload(); !status.ok()) effects_.fatal(status);
+      const absl::Status answer =
+          absl::IsResourceExhausted(committed)
+              ? committed
+              : absl::UnavailableError(absl::StrCat("the coordinator could not record this: ",
+                                                    std::string(committed.message()), "; try again"));
+      effects_.close_all_sessions(answer);
+      Fail(batch, answer);
+      return;
+    }
+    metrics_.ObserveCommit("state", SecondsSince(begin));
+  }
+
+  published_.Publish(state_, changes, trials);
+  if (tick) published_.Refresh(state_);
+  std::vector<std::string> deleted;
+  for (const auto& id : changes.trials) {
+    if (!state_.trials.contains(id)) deleted.push_back(id);
+  }
+  if (!deleted.empty()) effects_.trials_deleted(deleted);
+  for (const auto& decision : decisions) {
+    if (decision.replaced_session != 0)
+      effects_.close_session(decision.replaced_session,
+                             absl::AbortedError("a newer stream of this worker has taken its place"));
+    for (const auto& command : decision.commands) effects_.send(command);
+  }
+  for (size_t i = 0; i < batch.size(); ++i) {
+    batch[i].done({.outcome = decisions[i].outcome, .close_session = decisions[i].close_session});
+    metrics_.ObserveDecision(SecondsSince(batch[i].arrival));
+  }
+}
+
+}  // namespace mixln::services::coordinatord

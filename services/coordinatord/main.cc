@@ -1,0 +1,101 @@
+// mixln-coordinator: flags, signals, and how it says that it serves.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <system_error>
+
+#include "base/file/durable.h"
+#include "base/version/version.h"
+#include "services/coordinatord/coordinator.h"
+
+namespace {
+
+using mixln::base::Seconds;
+using mixln::services::coordinatord::Coordinator;
+
+std::string DefaultStateDir() {
+  if (const char* xdg = std::getenv("XDG_STATE_HOME"); xdg != nullptr && *xdg != '\0')
+    return std::string(xdg) + "/mixln/coordinator";
+  const char* home = std::getenv("HOME");
+  return std::string(home == nullptr ? "." : home) + "/.local/state/mixln/coordinator";
+}
+
+int Explain(const absl::Status& status) {
+  std::cerr << "mixln-coordinator: " << std::string(status.message()) << "\n";
+  return EXIT_FAILURE;
+}
+
+// What is on disk can no longer be relied on: the next start reads what is there.
+[[noreturn]] void Die(const absl::Status& status) {
+  spdlog::critical("stopping at once: {}", std::string(status.message()));
+  std::_Exit(EXIT_FAILURE);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Coordinator::Options options;
+  options.state_dir = DefaultStateDir();
+  options.fatal = Die;
+  std::string address_file;
+  double lease = mixln::base::ToSeconds(options.control.lease);
+  double heartbeat = mixln::base::ToSeconds(options.control.heartbeat);
+  double reconnect_grace = mixln::base::ToSeconds(options.control.reconnect_grace);
+  CLI::App app("Schedules MixLN's sweeps onto workers and keeps their results.", "mixln-coordinator");
+  app.set_version_flag("--version", std::string(mixln::base::version::kVersion));
+  app.add_option("--listen", options.listen, "host:port to serve gRPC on; port 0: any free one")
+      ->capture_default_str();
+  app.add_option("--metrics-listen", options.metrics_listen, "host:port to serve /metrics on")
+      ->capture_default_str();
+  app.add_option("--state-dir", options.state_dir, "folder of the databases, on a local disk")
+      ->capture_default_str();
+  app.add_option("--address-file", address_file,
+                 "file to write the bound addresses to, as JSON, once it serves");
+  // For tests; not shown.
+  app.add_option("--lease-seconds", lease)->check(CLI::PositiveNumber)->group("");
+  app.add_option("--heartbeat-seconds", heartbeat)->check(CLI::PositiveNumber)->group("");
+  app.add_option("--reconnect-grace-seconds", reconnect_grace)->check(CLI::PositiveNumber)->group("");
+  CLI11_PARSE(app, argc, argv);
+  options.control.lease = Seconds(lease);
+  options.control.heartbeat = Seconds(heartbeat);
+  options.control.reconnect_grace = Seconds(reconnect_grace);
+
+  spdlog::set_default_logger(spdlog::stderr_color_mt("coordinator"));
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // errors are reported by whom they concern
+  // Before any thread starts, so that all inherit it and only sigwait sees the signals.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  auto coordinator = Coordinator::Start(options);
+  if (!coordinator.ok()) return Explain(coordinator.status());
+  const std::string grpc_address = (*coordinator)->grpc_address();
+  const std::string metrics_address = (*coordinator)->metrics_address();
+  spdlog::info("serving gRPC on {}, /metrics on {}, state in {}", grpc_address, metrics_address,
+               options.state_dir.string());
+  if (!address_file.empty()) {
+    const nlohmann::json addresses = {
+        {"grpc", grpc_address}, {"metrics", metrics_address}, {"pid", getpid()}};
+    const auto written = mixln::base::WriteFileDurably(address_file, addresses.dump() + "\n");
+    if (!written.ok()) return Explain(written);
+  }
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  spdlog::info("stopping: {}", signal == SIGINT ? "SIGINT" : "SIGTERM");
+  coordinator->reset();
+  std::error_code ignored;
+  if (!address_file.empty()) std::filesystem::remove(address_file, ignored);
+  return EXIT_SUCCESS;
+}

@@ -1,0 +1,12 @@
+#include "services/coordinatord/worker_session_service.h"
+
+#include "services/coordinatord/worker_stream.h"
+
+namespace mixln::services::coordinatord {
+
+grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* WorkerSessionService::Connect(
+    grpc::CallbackServerContext* call) {
+  return WorkerStream::Open(context_, *call);
+}
+
+}  // namespace mixln::services::coordinatord

@@ -1,0 +1,185 @@
+#include "services/coordinatord/worker_stream.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/rpc/server.h"
+#include "services/rpc/status.h"
+
+namespace mixln::services::coordinatord {
+
+namespace control = coordinator::control;
+
+namespace {
+
+constexpr size_t kMaxOutbox = 10'000;
+
+}  // namespace
+
+WorkerStream* WorkerStream::Open(const SessionContext& context, grpc::CallbackServerContext& call) {
+  const std::shared_ptr<WorkerStream> stream(new WorkerStream(context));
+  stream->self_ = stream;
+  stream->Begin(call);
+  return stream.get();
+}
+
+void WorkerStream::Begin(grpc::CallbackServerContext& call) {
+  if (const auto status = rpc::CheckCaller(call); !status.ok()) {
+    Close(status);
+    return;
+  }
+  const std::weak_ptr<WorkerStream> weak = weak_from_this();
+  session_ = context_.sessions.Add({
+      .send =
+          [weak](v1::CoordinatorMessage message) {
+            if (const auto stream = weak.lock()) stream->Send(std::move(message));
+          },
+      .close =
+          [weak](const absl::Status& why) {
+            if (const auto stream = weak.lock()) stream->Close(why);
+          },
+  });
+  ReadNext();
+}
+
+void WorkerStream::ReadNext() {
+  const std::lock_guard lock(mutex_);
+  if (!closed_) StartRead(&incoming_);
+}
+
+void WorkerStream::OnReadDone(bool ok) {
+  if (!ok) {
+    Close(absl::OkStatus());
+  } else if (!worker_id_.empty()) {
+    Handle(incoming_);
+  } else if (incoming_.has_hello() && !incoming_.hello().worker_id().empty()) {
+    Greet(incoming_.hello());
+  } else {
+    Close(absl::InvalidArgumentError("a worker's first message must be a Hello with its id"));
+  }
+}
+
+void WorkerStream::Greet(const v1::Hello& hello) {
+  worker_id_ = hello.worker_id();
+  context_.loop.Submit(control::WorkerConnected{.session = session_, .hello = hello},
+                       [self = shared_from_this()](const Loop::Answer& answer) {
+                         if (answer.close_session || !answer.outcome.ok()) {
+                           self->Close(answer.outcome);
+                           return;
+                         }
+                         self->context_.sessions.SetWorker(self->session_, self->worker_id_);
+                         self->ReadNext();
+                       });
+}
+
+void WorkerStream::Handle(const v1::WorkerMessage& message) {
+  switch (message.message_case()) {
+    case v1::WorkerMessage::kHeartbeat:
+      Submit(control::HeartbeatReceived{session_, worker_id_, message.heartbeat()});
+      break;
+    case v1::WorkerMessage::kReport:
+      Submit(control::AttemptReported{session_, worker_id_, message.report()});
+      break;
+    case v1::WorkerMessage::kEvents: Record(message.events()); break;
+    case v1::WorkerMessage::kLog:
+      context_.logs.Deliver(message.log());
+      ReadNext();
+      break;
+    case v1::WorkerMessage::kHello: Close(absl::InvalidArgumentError("a second Hello on one stream")); break;
+    case v1::WorkerMessage::MESSAGE_NOT_SET: ReadNext(); break;
+  }
+}
+
+void WorkerStream::Submit(control::Event event, std::function<void()> accepted) {
+  context_.loop.Submit(std::move(event), [self = shared_from_this(),
+                                          accepted = std::move(accepted)](const Loop::Answer& answer) {
+    if (answer.close_session) {
+      self->Close(answer.outcome);
+      return;
+    }
+    if (answer.outcome.ok() && accepted) accepted();
+    self->ReadNext();
+  });
+}
+
+void WorkerStream::Record(const v1::EventBatch& batch) {
+  const auto accepted = [self = shared_from_this(), batch]() mutable {
+    v1::CoordinatorMessage message;
+    auto* ack = message.mutable_event_ack();
+    ack->set_trial_id(batch.trial_id());
+    *ack->mutable_fence() = batch.fence();
+    ack->set_rank(batch.rank());
+    const auto status =
+        self->context_.curves.Append(std::move(batch), [self, message](uint64_t cursor) mutable {
+          message.mutable_event_ack()->set_sequence(cursor);
+          self->Send(std::move(message));
+        });
+    // The worker keeps what is not acknowledged, and sends it again on its next stream.
+    if (!status.ok()) self->Close(status);
+  };
+  Submit(control::RankEventsReceived{session_, worker_id_, batch}, accepted);
+}
+
+absl::Status WorkerStream::FillCursors(v1::Welcome& welcome) {
+  for (const auto& attempt : welcome.keep()) {
+    for (const int32_t rank : attempt.ranks()) {
+      const auto cursor = context_.curves.Cursor(attempt.trial_id(), attempt.fence(), rank);
+      if (!cursor.ok()) return cursor.status();
+      auto* out = welcome.add_cursors();
+      out->set_trial_id(attempt.trial_id());
+      *out->mutable_fence() = attempt.fence();
+      out->set_rank(rank);
+      out->set_sequence(*cursor);
+    }
+  }
+  return absl::OkStatus();
+}
+
+void WorkerStream::Send(v1::CoordinatorMessage message) {
+  if (message.has_welcome()) {
+    if (const auto status = FillCursors(*message.mutable_welcome()); !status.ok()) {
+      Close(absl::UnavailableError(absl::StrCat("cursors cannot be read: ", std::string(status.message()))));
+      return;
+    }
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    if (outbox_.size() < kMaxOutbox) {
+      outbox_.push_back(std::move(message));
+      if (outbox_.size() == 1) StartWrite(&outbox_.front());
+      return;
+    }
+  }
+  Close(absl::ResourceExhaustedError("this worker reads too slowly"));
+}
+
+void WorkerStream::OnWriteDone(bool ok) {
+  if (!ok) {
+    Close(absl::UnavailableError("the stream broke"));
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  outbox_.pop_front();
+  if (!closed_ && !outbox_.empty()) StartWrite(&outbox_.front());
+}
+
+void WorkerStream::Close(const absl::Status& why) {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(closed_, true)) return;
+  Finish(rpc::ToGrpc(why));
+}
+
+void WorkerStream::OnCancel() {
+  Close(absl::CancelledError("the stream was cancelled"));
+}
+
+void WorkerStream::OnDone() {
+  context_.sessions.Remove(session_);
+  if (!worker_id_.empty())
+    context_.loop.Submit(control::WorkerDisconnected{.session = session_, .worker_id = worker_id_},
+                         [](const Loop::Answer&) {});
+  self_.reset();
+}
+
+}  // namespace mixln::services::coordinatord

@@ -1,0 +1,57 @@
+// One worker's stream. It reads one message, gives it to the loop, and reads the next once that is answered,
+// so a worker never has more than one event in the loop's queue; what it is to be told waits in a bounded
+// outbox.
+//
+// A rank's events pass the core first, which checks their fence, then go to the curve store, and are
+// acknowledged once they are on disk there.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "services/coordinatord/worker_session_service.h"
+
+namespace mixln::services::coordinatord {
+
+class WorkerStream : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>,
+                     public std::enable_shared_from_this<WorkerStream> {
+ public:
+  // The stream lives until gRPC is done with it.
+  static WorkerStream* Open(const SessionContext& context, grpc::CallbackServerContext& call);
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  explicit WorkerStream(const SessionContext& context) : context_(context) {}
+
+  void Begin(grpc::CallbackServerContext& call);
+  void Greet(const v1::Hello& hello);
+  void Handle(const v1::WorkerMessage& message);
+  void Record(const v1::EventBatch& batch);
+  // Submits an event; afterwards reads on, or ends the stream if the core wants that.
+  void Submit(coordinator::control::Event event, std::function<void()> accepted = nullptr);
+  // Puts what is on disk of each kept attempt's ranks into the greeting.
+  absl::Status FillCursors(v1::Welcome& welcome);
+  void ReadNext();
+  void Send(v1::CoordinatorMessage message);
+  void Close(const absl::Status& why);
+
+  const SessionContext context_;
+  std::shared_ptr<WorkerStream> self_;  // until OnDone
+  uint64_t session_ = 0;
+  std::string worker_id_;  // empty before Hello
+  v1::WorkerMessage incoming_;
+
+  std::mutex mutex_;
+  std::deque<v1::CoordinatorMessage> outbox_;  // the first one is being written
+  bool closed_ = false;
+};
+
+}  // namespace mixln::services::coordinatord
