@@ -1,0 +1,326 @@
+#include "worker/agent/agent.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/file/durable.h"
+#include "worker/agent/artifacts.h"
+#include "worker/agent/log_file.h"
+#include "worker/agent/rank_end.h"
+
+namespace mixln::worker::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using session::AttemptKey;
+
+constexpr int kMetricEvents = 1024;  // of one rank in one Poll
+
+template <typename... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+// A loopback socket that listens on a port of the system's choosing; its number is 10 or more, out of the way
+// of the numbers that children get.
+absl::StatusOr<std::pair<base::UniqueFd, std::string>> ListenOnLoopback() {
+  const base::UniqueFd low(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  base::UniqueFd fd(low ? fcntl(low.get(), F_DUPFD_CLOEXEC, 10) : -1);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (!fd || bind(fd.get(), generic, size) != 0 || listen(fd.get(), SOMAXCONN) != 0 ||
+      getsockname(fd.get(), generic, &size) != 0)
+    return base::ErrnoStatus(errno, "cannot listen for the ranks' rendezvous");
+  return std::pair(std::move(fd), absl::StrCat("127.0.0.1:", ntohs(address.sin_port)));
+}
+
+session::PrepareFailed PrepareFailure(const AttemptKey& key, v1::FailureCause cause,
+                                      const absl::Status& status) {
+  return {key, cause, std::string(status.message())};
+}
+
+}  // namespace
+
+Agent::Agent(AgentOptions options, StateFolder state)
+    : options_(std::move(options)),
+      state_(std::move(state)),
+      preparer_({options_.prepare, state_.root() / "prepare", options_.artifacts / "data"}) {}
+
+absl::StatusOr<std::unique_ptr<Agent>> Agent::Open(AgentOptions options) {
+  options.artifacts = fs::absolute(options.artifacts).lexically_normal();
+  auto state = StateFolder::Open(options.state_folder);
+  if (!state.ok()) return state.status();
+  std::error_code ignored;
+  fs::remove_all(state->root() / "prepare", ignored);  // requests of a daemon that is gone
+  return std::unique_ptr<Agent>(new Agent(std::move(options), std::move(*state)));
+}
+
+fs::path Agent::RankFolder(const AttemptKey& key, int32_t rank) const {
+  return state_.AttemptFolder(key) / absl::StrCat("rank-", rank);
+}
+
+absl::StatusOr<std::vector<session::Event>> Agent::Adopt() {
+  auto records = state_.LoadAttempts();
+  if (!records.ok()) return records.status();
+  std::vector<session::Event> events;
+  for (AttemptRecord& record : *records) {
+    if (record.over) continue;
+    const AttemptKey key = session::KeyOf(record.reserve);
+    events.push_back(session::Adopted{record.reserve, record.started, record.stop});
+    Run& run = runs_[key];
+    run.record = std::move(record);
+    if (!run.record.started) continue;
+    for (const v1::RankPlacement& placement : run.record.reserve.ranks())
+      run.ranks.emplace(placement.rank(), RunningRank(Rank::Adopt(RankFolder(key, placement.rank()))));
+    FollowMetrics(key, run);
+    spdlog::info("adopting attempt {}", session::ToString(key));
+  }
+  state_.RemoveOldAttempts(options_.keep_logs);
+  return events;
+}
+
+absl::Status Agent::Execute(const session::Order& order, base::Time now,
+                            std::vector<session::Event>& answers) {
+  absl::Status status;
+  std::visit(Overloaded{
+                 [&](const session::Prepare& prepare) { status = Prepare(prepare.reserve, answers); },
+                 [&](const session::StartRanks& start) { Start(start, answers); },
+                 [&](const session::StopRanks& stop) { Stop(stop, now); },
+                 [&](const session::ReadEvents& read) { answers.emplace_back(ReadEvents(read)); },
+                 [&](const session::ReadLog& read) { answers.emplace_back(ReadLog(read.request)); },
+                 [&](const session::Forget& forget) { Forget(forget.key); },
+                 [&](const session::DeleteFolders& folders) { Delete(folders.paths); },
+                 [&](const session::ClaimArtifacts& claim) {
+                   status = ClaimArtifacts(options_.artifacts, claim.cluster_id);
+                 },
+                 [&](const session::KeepTerm& keep) { status = state_.KeepTerm(keep.term); },
+                 [&](const session::ShowMetrics& show) { metrics_->Show(show.visible); },
+             },
+             order);
+  return status;
+}
+
+absl::Status Agent::Prepare(const v1::Reserve& reserve, std::vector<session::Event>& answers) {
+  const AttemptKey key = session::KeyOf(reserve);
+  Run& run = runs_[key];
+  run.record.reserve = reserve;
+  if (auto kept = state_.KeepAttempt(run.record); !kept.ok()) {
+    answers.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, kept));
+    return absl::OkStatus();
+  }
+  if (reserve.ranks_size() != reserve.world_size()) {
+    answers.emplace_back(session::PrepareFailed{
+        key, v1::FAILURE_CAUSE_BAD_CONFIG,
+        absl::StrCat("the attempt has ", reserve.world_size(), " ranks but ", reserve.ranks_size(),
+                     " on this worker: this release trains on one host only")});
+    return absl::OkStatus();
+  }
+  if (auto asked = preparer_.Request(key, reserve.spec().data()); !asked.ok())
+    answers.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, asked));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::RankConfig> Agent::MakeConfig(const Run& run, const v1::RankPlacement& placement,
+                                                 const std::string& rendezvous) const {
+  const v1::Reserve& reserve = run.record.reserve;
+  const auto slot = std::find_if(options_.slots.begin(), options_.slots.end(),
+                                 [&](const v1::Slot& its) { return its.index() == placement.slot(); });
+  if (slot == options_.slots.end())
+    return absl::InternalError(absl::StrCat("there is no slot ", placement.slot()));
+  auto trial_dir = ArtifactPath(options_.artifacts, reserve.trial_dir());
+  if (!trial_dir.ok()) return trial_dir.status();
+  const fs::path attempt_dir =
+      *trial_dir / absl::StrCat(reserve.fence().term(), "-", reserve.fence().epoch());
+  if (auto made = base::MakeFolders(attempt_dir); !made.ok()) return made;
+  v1::RankConfig config;
+  config.set_trial_id(reserve.trial_id());
+  *config.mutable_fence() = reserve.fence();
+  config.set_rank(placement.rank());
+  config.set_world_size(reserve.world_size());
+  config.set_rendezvous(rendezvous);
+  *config.mutable_spec() = reserve.spec();
+  config.set_dataset_dir(run.dataset_dir);
+  config.set_attempt_dir(attempt_dir.string());
+  if (!reserve.resume_from().empty()) {
+    auto resume_from = ArtifactPath(options_.artifacts, reserve.resume_from());
+    if (!resume_from.ok()) return resume_from.status();
+    config.set_resume_from(resume_from->string());
+  }
+  config.set_threads(std::max(1, slot->cpus_size()));
+  config.set_gpu(slot->gpu());
+  return config;
+}
+
+void Agent::Start(const session::StartRanks& order, std::vector<session::Event>& answers) {
+  const auto found = runs_.find(order.key);
+  if (found == runs_.end()) return;
+  Run& run = found->second;
+  run.record.started = true;
+  absl::Status status = state_.KeepAttempt(run.record);
+  for (const v1::RankPlacement& placement : run.record.reserve.ranks()) {
+    const auto start = [&]() -> absl::StatusOr<Rank> {
+      if (!status.ok()) return status;
+      RankLaunch launch;
+      launch.shim_program = options_.shim_program;
+      launch.trainer = options_.trainer;
+      auto config = MakeConfig(run, placement, order.rendezvous);
+      if (!config.ok()) return config.status();
+      launch.config = std::move(*config);
+      for (const v1::Slot& slot : options_.slots)
+        if (slot.index() == placement.slot()) launch.cpus.assign(slot.cpus().begin(), slot.cpus().end());
+      if (placement.rank() == 0) launch.rendezvous_fd = run.rendezvous_socket.get();
+      return Rank::Start(RankFolder(order.key, placement.rank()), launch);
+    };
+    auto rank = start();
+    if (rank.ok()) {
+      run.ranks.emplace(placement.rank(), RunningRank(std::move(*rank)));
+      continue;
+    }
+    status = rank.status();
+    answers.emplace_back(
+        session::RankEnded{order.key,
+                           placement.rank(),
+                           {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_IO, std::string(status.message())},
+                           0});
+  }
+  run.rendezvous_socket.reset();
+  FollowMetrics(order.key, run);
+  answers.insert(answers.begin(), session::RanksStarted{order.key});
+  spdlog::info("started attempt {}", session::ToString(order.key));
+}
+
+void Agent::Stop(const session::StopRanks& order, base::Time now) {
+  const auto found = runs_.find(order.key);
+  if (found == runs_.end()) return;
+  Run& run = found->second;
+  spdlog::info("stopping attempt {}: {}", session::ToString(order.key), order.stop.reason);
+  preparer_.Abandon(order.key);
+  run.rendezvous_socket.reset();
+  run.record.stop = order.stop;
+  // Not fatal: without it, a daemon that restarts right now learns of the stop from the coordinator again.
+  if (auto kept = state_.KeepAttempt(run.record); !kept.ok()) spdlog::warn("{}", std::string(kept.message()));
+  for (auto& [number, rank] : run.ranks)
+    if (!rank.ended) rank.rank.Stop(order.stop.mode, options_.stop_grace, now);
+}
+
+session::EventsRead Agent::ReadEvents(const session::ReadEvents& order) {
+  session::EventsRead read{order.key, order.rank, {}};
+  const auto run = runs_.find(order.key);
+  if (run == runs_.end()) return read;
+  const auto rank = run->second.ranks.find(order.rank);
+  if (rank != run->second.ranks.end()) read.events = rank->second.uplink.Read(order.after, order.limit);
+  return read;
+}
+
+session::LogRead Agent::ReadLog(const v1::LogRequest& request) const {
+  const AttemptKey key = session::KeyOf(request);
+  if (!IsPlainName(key.trial_id)) {
+    v1::LogChunk chunk;
+    chunk.set_request_id(request.request_id());
+    chunk.set_end(true);
+    chunk.set_error(absl::StrCat("\"", key.trial_id, "\" is no trial's id"));
+    return {chunk};
+  }
+  return {ReadLogChunk(RankFolder(key, request.rank()) / "log", request)};
+}
+
+void Agent::Forget(const AttemptKey& key) {
+  preparer_.Abandon(key);
+  const auto found = runs_.find(key);
+  if (found == runs_.end()) return;
+  AttemptRecord record = found->second.record;
+  runs_.erase(found);
+  record.over = true;
+  if (auto kept = state_.KeepAttempt(record); !kept.ok()) spdlog::warn("{}", std::string(kept.message()));
+  state_.RemoveOldAttempts(options_.keep_logs);
+}
+
+void Agent::Delete(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    if (auto deleted = DeleteArtifact(options_.artifacts, path); !deleted.ok())
+      spdlog::error("{}", std::string(deleted.message()));
+    // Logs of a deleted trial's attempts go too.
+    const auto records = state_.LoadAttempts();
+    if (!records.ok()) continue;
+    for (const AttemptRecord& record : *records) {
+      const std::string& trial_dir = record.reserve.trial_dir();
+      if (!record.over || (trial_dir != path && trial_dir.rfind(path + "/", 0) != 0)) continue;
+      std::error_code ignored;
+      fs::remove_all(state_.AttemptFolder(session::KeyOf(record.reserve)), ignored);
+    }
+  }
+}
+
+void Agent::FollowMetrics(const AttemptKey& key, Run& run) {
+  const auto rank = run.ranks.find(0);
+  if (rank == run.ranks.end()) return;
+  run.metrics_tail.emplace(rank->second.rank.folder() / "events.jsonl");
+  metrics_->Add(key, run.record.reserve.labels());
+}
+
+void Agent::RecordMetrics(const AttemptKey& key, Run& run) {
+  if (!run.metrics_tail) return;
+  for (const v1::RankEvent& event : run.metrics_tail->Read(run.metrics_sequence, kMetricEvents)) {
+    metrics_->Record(key, event);
+    run.metrics_sequence = event.sequence();
+  }
+}
+
+std::vector<session::Event> Agent::Poll(base::Time now) {
+  Preparer::Result prepared = preparer_.Poll();
+  std::vector<session::Event> events = std::move(prepared.events);
+  for (auto& [key, dataset_dir] : prepared.prepared) {
+    const auto found = runs_.find(key);
+    if (found == runs_.end()) continue;
+    found->second.dataset_dir = std::move(dataset_dir);
+    session::Prepared ready{key, ""};
+    if (found->second.record.reserve.world_size() > 1) {
+      auto listening = ListenOnLoopback();
+      if (!listening.ok()) {
+        events.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, listening.status()));
+        continue;
+      }
+      found->second.rendezvous_socket = std::move(listening->first);
+      ready.rendezvous = std::move(listening->second);
+    }
+    events.emplace_back(std::move(ready));
+  }
+  for (auto& [key, run] : runs_) {
+    for (auto& [number, rank] : run.ranks) {
+      if (rank.ended || !rank.rank.Poll(now)) continue;
+      rank.ended = true;
+      const fs::path& folder = rank.rank.folder();
+      session::RankEnd end = ReadRankEnd(folder);
+      spdlog::info("rank {} of attempt {} ended: {}", number, session::ToString(key),
+                   end.message.empty() ? v1::AttemptOutcome_Name(end.outcome) : end.message);
+      if (number == 0) metrics_->End(key, now);
+      events.emplace_back(
+          session::RankEnded{key, number, std::move(end), ReadLastEvent(folder / "events.jsonl").sequence});
+    }
+    RecordMetrics(key, run);
+  }
+  metrics_->Tick(now);
+  return events;
+}
+
+std::vector<int> Agent::Fds() const {
+  std::vector<int> fds = preparer_.Fds();
+  for (const auto& [key, run] : runs_)
+    for (const auto& [number, rank] : run.ranks)
+      if (!rank.ended && rank.rank.pidfd() >= 0) fds.push_back(rank.rank.pidfd());
+  return fds;
+}
+
+}  // namespace mixln::worker::agent

@@ -1,0 +1,81 @@
+#include "worker/agent/artifacts.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/file/durable.h"
+
+namespace mixln::worker::agent {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr char kMarker[] = ".mixln-cluster";
+
+// Writes the marker unless there is one: link() makes it appear whole, and only once if several workers come
+// at the same time.
+absl::Status WriteMarker(const fs::path& root, const std::string& cluster_id) {
+  const fs::path temporary = root / absl::StrCat(kMarker, ".", cluster_id, ".", getpid());
+  if (auto written = base::WriteFileDurably(temporary, cluster_id + "\n"); !written.ok()) return written;
+  const int failed = link(temporary.c_str(), (root / kMarker).c_str()) == 0 || errno == EEXIST ? 0 : errno;
+  unlink(temporary.c_str());
+  if (failed != 0) return base::ErrnoStatus(failed, absl::StrCat("cannot mark ", root.string()));
+  return base::SyncFolder(root);
+}
+
+}  // namespace
+
+absl::Status ClaimArtifacts(const fs::path& root, const std::string& cluster_id) {
+  if (auto made = base::MakeFolders(root); !made.ok()) return made;
+  auto marker = base::ReadFile(root / kMarker);
+  if (absl::IsNotFound(marker.status())) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(root, error)) {
+      const std::string name = entry.path().filename();
+      if (name != "data" && name.rfind(kMarker, 0) != 0)
+        return absl::FailedPreconditionError(absl::StrCat(
+            "the artifacts folder ", root.string(), " has no marker of a cluster, but is not empty (", name,
+            "): choose an empty folder with --artifacts, or mount the right volume there"));
+    }
+    if (auto written = WriteMarker(root, cluster_id); !written.ok()) return written;
+    marker = base::ReadFile(root / kMarker);
+  }
+  if (!marker.ok()) return marker.status();
+  const std::string owner(absl::StripSuffix(*marker, "\n"));
+  if (owner == cluster_id) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the artifacts folder ", root.string(), " belongs to cluster ", owner,
+      ", but the coordinator's cluster is ", cluster_id, ": choose another folder with --artifacts"));
+}
+
+absl::StatusOr<fs::path> ArtifactPath(const fs::path& root, const std::string& relative) {
+  const fs::path path(relative);
+  bool plain = !path.empty() && path.is_relative();
+  for (const fs::path& part : path) plain = plain && part != "." && part != ".." && !part.empty();
+  if (!plain)
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", relative, "\" is no path below the artifacts folder ", root.string()));
+  return root / path;
+}
+
+absl::Status DeleteArtifact(const fs::path& root, const std::string& relative) {
+  auto path = ArtifactPath(root, relative);
+  if (!path.ok()) return path.status();
+  fs::path prefix = root;
+  for (const fs::path& part : fs::path(relative)) {
+    prefix /= part;
+    std::error_code error;
+    if (fs::is_symlink(fs::symlink_status(prefix, error)))
+      return absl::InvalidArgumentError(
+          absl::StrCat("not deleting ", path->string(), ": ", prefix.string(), " is a link"));
+  }
+  std::error_code error;
+  fs::remove_all(*path, error);
+  if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
+  return absl::OkStatus();
+}
+
+}  // namespace mixln::worker::agent

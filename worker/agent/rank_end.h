@@ -1,0 +1,18 @@
+// How a rank ended, from what it left in its folder.
+#pragma once
+
+#include <filesystem>
+
+#include "worker/session/attempt.h"
+
+namespace mixln::worker::agent {
+
+// Reads exit.json, the last event and the log of a rank that is gone, by the table of docs/rank-contract.md.
+// A rank that says by a `failed` event why it ends is believed; of another the message has the last 20 lines
+// of its log, 2,000 characters at most.
+session::RankEnd ReadRankEnd(const std::filesystem::path& folder);
+
+// The failure that a trainer's or mixln-prepare's exit code stands for.
+v1::FailureCause CauseOfExitCode(int code);
+
+}  // namespace mixln::worker::agent
