@@ -1,0 +1,29 @@
+// The worker daemon's one loop: it carries what happens (the stream, the agent's findings, signals, time) to
+// the session, and the session's orders and messages back. It decides nothing itself.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace mixln::services::workerd {
+
+struct DaemonOptions {
+  std::string coordinator = "127.0.0.1:7410";
+  std::filesystem::path state_dir;
+  std::filesystem::path artifacts;
+  int slots = 0;  // 0: as many as the machine suggests (worker/agent/slots.h)
+  std::string metrics_listen = "127.0.0.1:7412";
+  std::string program;  // this program's own path: it is the ranks' shim too
+  std::string trainer;
+  std::string prepare;
+  std::filesystem::path address_file;  // empty: none
+  bool stop_ranks_on_exit = false;
+};
+
+// Runs until SIGTERM or SIGINT, which the caller has blocked in all threads. An error says why the daemon
+// cannot work.
+absl::Status RunDaemon(const DaemonOptions& options);
+
+}  // namespace mixln::services::workerd

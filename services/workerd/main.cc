@@ -1,0 +1,83 @@
+// mixln-worker: one host's daemon; and, as `mixln-worker rank-shim`, the parent of one of its ranks.
+#include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <span>
+#include <string>
+
+#include "base/version/version.h"
+#include "services/workerd/daemon.h"
+#include "worker/agent/rank_shim.h"
+
+namespace {
+
+std::filesystem::path StateHome() {
+  if (const char* xdg = std::getenv("XDG_STATE_HOME"); xdg != nullptr && *xdg != '\0')
+    return std::filesystem::path(xdg) / "mixln";
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home == nullptr ? "." : home) / ".local/state/mixln";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Before anything else is initialized: a shim lives as long as its rank and should weigh nothing.
+  if (argc > 1 && std::strcmp(argv[1], mixln::worker::agent::kRankShim) == 0)
+    return mixln::worker::agent::RunRankShim(std::span(argv, static_cast<size_t>(argc)).subspan(2));
+
+  mixln::services::workerd::DaemonOptions options;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
+  options.program = program;
+  options.trainer = program.parent_path() / "mixln-trainer";
+  options.prepare = program.parent_path() / "mixln-prepare";
+  options.state_dir = StateHome() / "worker";
+  options.artifacts = StateHome() / "artifacts";
+  CLI::App app("Offers this machine's GPUs or CPU cores to a MixLN coordinator and trains on them.",
+               "mixln-worker");
+  app.set_version_flag("--version", std::string(mixln::base::version::kVersion));
+  app.add_option("--coordinator", options.coordinator, "host:port of the coordinator")
+      ->envname("MIXLN_COORDINATOR")
+      ->capture_default_str();
+  app.add_option("--state-dir", options.state_dir,
+                 "folder for this worker's identity and its ranks, on a local disk")
+      ->capture_default_str();
+  app.add_option("--artifacts", options.artifacts,
+                 "folder for checkpoints and prepared data, the same for all workers")
+      ->capture_default_str();
+  app.add_option("--slots", options.slots,
+                 "ranks at a time; 0: one a GPU, or 2 where there are two cores and no GPU")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "host:port to serve /metrics on; port 0: any free one")
+      ->capture_default_str();
+  app.add_option("--trainer", options.trainer, "the program that trains")->capture_default_str();
+  app.add_option("--prepare", options.prepare, "the program that prepares data")->capture_default_str();
+  app.add_option("--address-file", options.address_file,
+                 "file to write the metrics address, pid and worker id to, as JSON, once connected");
+  app.add_flag("--stop-ranks-on-exit", options.stop_ranks_on_exit,
+               "on SIGTERM, stop ranks with a checkpoint and hand their trials back, instead of leaving them "
+               "to the next daemon");
+  CLI11_PARSE(app, argc, argv);
+
+  spdlog::set_default_logger(spdlog::stderr_color_mt("worker"));
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // errors are reported by whom they concern
+  // Before any thread starts, so that all inherit it and only the loop's signalfd sees the signals.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  const absl::Status status = mixln::services::workerd::RunDaemon(options);
+  if (status.ok()) return EXIT_SUCCESS;
+  std::cerr << "mixln-worker: " << std::string(status.message()) << "\n";
+  return EXIT_FAILURE;
+}
