@@ -14,6 +14,7 @@
 #include "coordinator/sweep/presets.h"
 #include "coordinator/sweep/sweepable.h"
 #include "coordinator/sweep/validate.h"
+#include "coordinator/sweep/validate_trial.h"
 #include "coordinator/sweep/yaml_reader.h"
 
 namespace mixln::coordinator::sweep {
@@ -137,10 +138,21 @@ class FileParser {
       if (!reader_.Has("norm.alpha")) base.mutable_norm()->clear_alpha();
     }
     CheckGiven(base);
+    CheckReplacedValues(base);
   }
 
   bool IsGivenOrSwept(const std::string& path) const {
     return reader_.Has(path) || reader_.Has(absl::StrCat("sweep.parameters.", path));
+  }
+
+  // A swept field's own value is never used, and so Validate does not look at it; a wrong one is a mistake
+  // all the same.
+  void CheckReplacedValues(const v1::TrialSpec& base) {
+    for (const Problem& problem : ValidateFields(base)) {
+      if (reader_.Has(problem.path) && reader_.Has(absl::StrCat("sweep.parameters.", problem.path))) {
+        reader_.AddUnlessKnown(problem.path, problem.message);
+      }
+    }
   }
 
   // What only the file can tell: whether a field that is 0 was given.
@@ -163,6 +175,7 @@ class FileParser {
         missing_sizes.push_back(path);
       } else if (reader_.Has(path) && NumberAt(base, FindPath(path)) == 0) {
         reader_.AddUnlessKnown(path, "must be at least 1, not 0");
+        reader_.SetWrong(path);
       }
     }
     if (IsGivenOrSwept("model.preset")) return;
