@@ -1,57 +1,69 @@
 #include "worker/trainer/file/patient_write.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
+#include "base/file/unique_fd.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::file {
-namespace {
-
-// Calls `operation` until it does not fail for lack of room.
-template <typename Operation>
-ssize_t Patiently(const std::string& name, const WriteOptions& options, const char* verb,
-                  Operation operation) {
-  bool said = false;
-  while (true) {
-    const ssize_t result = operation();
-    if (result >= 0) {
-      if (said) std::fprintf(stderr, "there is room again: go on writing %s\n", name.c_str());
-      return result;
-    }
-    if (errno == EINTR) continue;
-    if (errno != ENOSPC && errno != EDQUOT) {
-      throw error::InputOutputError(std::string("cannot ") + verb + " " + name + ": " + std::strerror(errno));
-    }
-    if (!said) {
-      std::fprintf(stderr, "cannot %s %s: %s; waiting until there is room\n", verb, name.c_str(),
-                   std::strerror(errno));
-      said = true;
-    }
-    options.wait();
-  }
-}
-
-}  // namespace
 
 WriteOptions::WriteOptions()
     : write(::write), wait([] { std::this_thread::sleep_for(std::chrono::seconds(1)); }) {}
 
+ssize_t Patiently(const char* verb, const std::string& name, const WriteOptions& options,
+                  const std::function<ssize_t()>& call) {
+  bool said = false;
+  while (true) {
+    const ssize_t result = call();
+    if (result >= 0) {
+      if (said) std::fprintf(stderr, "there is room again: going on with %s\n", name.c_str());
+      return result;
+    }
+    if (errno == EINTR) continue;
+    const std::string problem = std::string("cannot ") + verb + " " + name + ": " + std::strerror(errno);
+    if (errno != ENOSPC && errno != EDQUOT) throw error::InputOutputError(problem);
+    if (!said) std::fprintf(stderr, "%s; waiting until there is room\n", problem.c_str());
+    said = true;
+    options.wait();
+  }
+}
+
 void WriteAll(int fd, std::string_view bytes, const std::string& name, const WriteOptions& options) {
   while (!bytes.empty()) {
     const ssize_t written =
-        Patiently(name, options, "write", [&] { return options.write(fd, bytes.data(), bytes.size()); });
+        Patiently("write", name, options, [&] { return options.write(fd, bytes.data(), bytes.size()); });
     bytes.remove_prefix(static_cast<size_t>(written));
   }
 }
 
 void Sync(int fd, const std::string& name, const WriteOptions& options) {
-  Patiently(name, options, "fsync", [&] { return static_cast<ssize_t>(fsync(fd)); });
+  Patiently("sync", name, options, [&] { return static_cast<ssize_t>(fsync(fd)); });
+}
+
+void MakeFolders(const std::string& folder, const WriteOptions& options) {
+  const std::filesystem::path path(folder);
+  if (folder.empty() || std::filesystem::is_directory(path)) return;
+  const std::string parent = path.parent_path().string();
+  if (parent != folder) MakeFolders(parent, options);
+  Patiently("make folder", folder, options,
+            [&]() -> ssize_t { return mkdir(folder.c_str(), 0755) == 0 || errno == EEXIST ? 0 : -1; });
+  SyncFolder(parent.empty() ? "." : parent, options);
+}
+
+void SyncFolder(const std::string& folder, const WriteOptions& options) {
+  base::UniqueFd fd(static_cast<int>(Patiently("open folder", folder, options, [&] {
+    return static_cast<ssize_t>(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  })));
+  Sync(fd.get(), folder, options);
 }
 
 }  // namespace mixln::worker::trainer::file

@@ -20,12 +20,23 @@ struct WriteOptions {
   WriteOptions();
 };
 
-// Writes all bytes to `fd`; `name` is the file's name for people. While the disk (or a quota) is full it says
-// so on standard error, once, and tries again; a write that was cut short goes on where it ended. Throws
-// error::InputOutputError on any other failure.
+// Calls `call`, a system call that returns below 0 and sets errno when it fails, until it does not fail for
+// lack of room; returns its result. While the disk (or a quota) is full it says so on standard error, once;
+// `verb` and `name` say what is being done, as in "write events.jsonl". Throws error::InputOutputError on any
+// other failure.
+ssize_t Patiently(const char* verb, const std::string& name, const WriteOptions& options,
+                  const std::function<ssize_t()>& call);
+
+// Writes all bytes to `fd`, patiently; a write that was cut short goes on where it ended.
 void WriteAll(int fd, std::string_view bytes, const std::string& name, const WriteOptions& options);
 
-// fsync, with the same patience and the same errors.
+// fsync, patiently.
 void Sync(int fd, const std::string& name, const WriteOptions& options);
+
+// Makes a folder and those above it, and fsyncs what lists them; patiently.
+void MakeFolders(const std::string& folder, const WriteOptions& options);
+
+// fsyncs a folder, so that its entries survive a crash.
+void SyncFolder(const std::string& folder, const WriteOptions& options);
 
 }  // namespace mixln::worker::trainer::file

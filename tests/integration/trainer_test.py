@@ -1,0 +1,359 @@
+"""mixln-trainer as its agent runs it: one process in a folder of its own, with a trial.json, over shards written here by hand."""
+import array
+import copy
+import hashlib
+import json
+import math
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+
+BIN = pathlib.Path(os.environ["MIXLN_BIN"])
+DEADLINE_SECONDS = 120  # for anything that should take a few seconds
+VOCAB = 64
+STEPS = 200  # enough that a test which kills a rank in the middle finds it there
+
+
+def wait_until(condition, what):
+    """Returns the condition's first true value; fails after the deadline."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {DEADLINE_SECONDS} s in vain for {what}; last: {value!r}")
+        time.sleep(0.002)  # between two looks, not for an event
+
+
+def write_shard(path, documents):
+    """docs/rank-contract.md, "Prepared data"; returns its entry in dataset.json."""
+    tokens = array.array("H", [t for d in documents for t in d])
+    offsets = array.array("Q", [0])
+    for document in documents:
+        offsets.append(offsets[-1] + len(document))
+    body = tokens.tobytes()
+    path.write_bytes(b"MIXLNTOK" + struct.pack("<IIQQ", 1, 2, len(tokens), len(documents)) + bytes(32)
+                     + body + bytes(-len(body) % 8) + offsets.tobytes())
+    return {"file": path.name, "tokens": len(tokens), "documents": len(documents), "xxh3_64": "0" * 16}
+
+
+def write_dataset(folder):
+    """A language with little to learn: nine times of ten a token decides its successor, and all are equally frequent."""
+    rng = random.Random(7)
+    folder.mkdir(parents=True)
+
+    def documents(count):
+        result = []
+        for _ in range(count):
+            token, document = rng.randrange(3, VOCAB), []
+            for _ in range(rng.randrange(10, 60)):
+                document.append(token)
+                token = 3 + (token * 7 + 1) % (VOCAB - 3) if rng.random() < 0.9 else rng.randrange(3, VOCAB)
+            result.append(document + [1])
+        return result
+
+    train, validation = documents(400), documents(40)
+    unigram = [0] * VOCAB
+    for token in (t for d in train for t in d):
+        unigram[token] += 1
+
+    def split(shards):
+        return {"tokens": sum(s["tokens"] for s in shards), "documents": sum(s["documents"] for s in shards),
+                "text_bytes": 2 * sum(s["tokens"] for s in shards), "shards": shards}
+
+    dataset = {
+        "format_version": 1, "vocab_size": VOCAB, "pad_id": 0, "eos_id": 1, "unk_id": 2, "duplicates_removed": 0,
+        "invalid_utf8_replaced": 0, "sources": [],
+        "train": split([write_shard(folder / "train-00000.tokens", train[:150]),
+                        write_shard(folder / "train-00001.tokens", train[150:])]),
+        "validation": split([write_shard(folder / "validation-00000.tokens", validation)]),
+    }
+    (folder / "dataset.json").write_text(json.dumps(dataset))
+    (folder / "unigram.u64").write_bytes(array.array("Q", unigram).tobytes())
+    (folder / "token_bytes.u16").write_bytes(array.array("H", [0, 0] + [2] * (VOCAB - 2)).tobytes())
+
+
+def trial(folder, attempt="attempt"):
+    """A trial.json's content: mix with one post layer of two, fp32."""
+    return {
+        "trial_id": "t-0", "fence": {"term": "1", "epoch": "1"}, "rank": 0, "world_size": 1, "rendezvous": "",
+        "spec": {
+            "model": {"preset": "", "vocab_size": 0, "hidden_size": 32, "intermediate_size": 64, "layers": 2, "heads": 2,
+                      "kv_heads": 0, "rope_theta": 10000, "norm_eps": 1e-6, "tie_embeddings": False},
+            "norm": {"placement": "PLACEMENT_MIX", "alpha": 0.5, "post_layers": 1,
+                     "layer_placements": ["PLACEMENT_POST", "PLACEMENT_PRE"]},
+            "init": {"std": 0.02, "embedding_std": 0.02},
+            "data": {"source": [], "tokenizer": {"model": ""}, "reading": "READING_PACKED", "context": 32,
+                     "validation_fraction": 0.1, "split": "DOCUMENT_SPLIT_LINE"},
+            "train": {"steps": str(STEPS), "batch": {"sequences": 16, "micro_sequences": 8}, "lr": 0.02, "warmup_steps": "5",
+                      "schedule": "SCHEDULE_COSINE", "min_lr_ratio": 0.1, "beta1": 0.9, "beta2": 0.999, "adam_eps": 1e-8,
+                      "weight_decay": 0.01, "clip_norm": 1.0, "precision": "PRECISION_FP32", "seed": "3",
+                      "deterministic": True},
+            "eval": {"every_steps": "100", "tokens": "1000"},
+            "checkpoint": {"every_steps": "20"},
+            "resources": {"device": "DEVICE_CPU", "ranks": 1, "priority": 0},
+            "retry": {"max_retries": 0}, "limits": {"max_runtime_seconds": "0"},
+        },
+        "dataset_dir": str(folder / "data"), "attempt_dir": str(folder / attempt), "resume_from": "", "threads": 1, "gpu": -1,
+    }
+
+
+class Rank:
+    """One process in a folder of its own."""
+
+    def __init__(self, folder, config):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "trial.json").write_text(json.dumps(config))
+        with open(folder / "log", "ab") as log:
+            self.process = subprocess.Popen([BIN / "mixln-trainer", "trial.json"], cwd=folder, stdout=log, stderr=log)
+
+    def wait(self):
+        return self.process.wait(DEADLINE_SECONDS)
+
+    def log(self):
+        return (self.folder / "log").read_text()
+
+    def events(self):
+        """Whole lines only, as the agent reads them."""
+        path = self.folder / "events.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
+
+    def of(self, kind):
+        return [(int(e["step"]), e[kind]) for e in self.events() if kind in e]
+
+    def losses(self):
+        return {step: e["loss"] for step, e in self.of("step_done")}
+
+    def send(self, word):
+        agent = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        here = os.getcwd()
+        os.chdir(self.folder)  # the path of a socket must be short
+        try:
+            agent.sendto(word, "control")
+        finally:
+            os.chdir(here)
+            agent.close()
+
+
+class TrainerTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = pathlib.Path(tempfile.mkdtemp(prefix="mixln-trainer-"))
+        write_dataset(cls.shared / "data")
+        cls.straight = Rank(cls.shared / "straight", trial(cls.shared, "straight-attempt"))
+        cls.code = cls.straight.wait()
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.shared)
+
+    def setUp(self):
+        self.folder = self.shared / self.id().rsplit(".", 1)[1]
+        self.folder.mkdir()
+        shutil.copytree(self.shared / "data", self.folder / "data")
+        self.config = trial(self.folder)
+
+    def run_trial(self, config=None, name="rank"):
+        rank = Rank(self.folder / name, config or self.config)
+        code = rank.wait()
+        return code, rank
+
+    def assert_refused(self, exit_code, cause, *words):
+        code, rank = self.run_trial()
+        self.assertEqual(code, exit_code, rank.log())
+        failed = rank.of("failed")[-1][1]
+        self.assertEqual(failed["cause"], cause)
+        for word in words:
+            self.assertIn(word, failed["message"])
+            self.assertIn(word, rank.log())
+
+    def tensors(self, attempt, step=STEPS):
+        """The bytes of a checkpoint's tensors."""
+        folder = pathlib.Path(attempt) / "checkpoints" / f"step-{step:09}"
+        self.assertTrue((folder / "manifest.json").exists())
+        return hashlib.sha256((folder / "rank-00000.safetensors").read_bytes()).hexdigest()
+
+    # The main job.
+
+    def test_learns_and_tells_everything(self):
+        rank = self.straight
+        self.assertEqual(self.code, 0, rank.log())
+        events = rank.events()
+        self.assertEqual([int(e["sequence"]) for e in events], list(range(1, len(events) + 1)))
+        self.assertEqual(list(rank.losses()), list(range(1, STEPS + 1)))
+        self.assertEqual([step for step, _ in rank.of("eval_done")], [100, 200])
+        self.assertEqual([step for step, _ in rank.of("checkpoint_done")], list(range(20, STEPS + 1, 20)))
+        self.assertIn("finished", events[-1])
+
+        started = rank.of("started")[0][1]
+        # Embedding and head, two layers of 4 * 32 * 32 attention, 3 * 32 * 64 MLP and two norms, the final norm.
+        self.assertEqual(int(started["parameters"]), 2 * VOCAB * 32 + 2 * (4 * 32 * 32 + 3 * 32 * 64 + 2 * 32) + 32)
+        first, last = rank.of("step_done")[0][1], rank.of("step_done")[-1][1]
+        self.assertAlmostEqual(first["loss"], math.log(VOCAB), delta=0.05)  # initial weights know nothing
+        self.assertEqual(first["lr"], 0)
+        self.assertEqual(len(first["layer_gradient_norms"]), 2)
+        self.assertEqual(int(last["tokens"]), STEPS * 16 * 32)
+        self.assertAlmostEqual(last["lr"], 0.002)
+
+        evaluation = rank.of("eval_done")[-1][1]
+        self.assertEqual(int(evaluation["tokens"]), 1000)
+        self.assertAlmostEqual(evaluation["perplexity"], math.exp(evaluation["loss"]))
+        # Nearly all targets stand for two bytes.
+        self.assertAlmostEqual(evaluation["bits_per_byte"], evaluation["loss"] / math.log(2) / 2, delta=0.1)
+        self.assertGreater(started["unigram_perplexity"], 50)
+        self.assertLess(evaluation["perplexity"], started["unigram_perplexity"] / 4)
+
+    def test_padded_reading_counts_real_targets(self):
+        self.config["spec"]["data"]["reading"] = "READING_PADDED"
+        code, rank = self.run_trial()
+        self.assertEqual(code, 0, rank.log())
+        tokens = int(rank.of("step_done")[0][1]["tokens"])
+        self.assertLess(tokens, 16 * 31)
+        self.assertGreater(tokens, 16 * 9)
+        self.assertLess(rank.of("eval_done")[-1][1]["perplexity"], rank.of("started")[0][1]["unigram_perplexity"] / 2)
+
+    # Going on.
+
+    def test_killed_and_restarted_in_its_folder_it_repeats_bit_for_bit(self):
+        rank = Rank(self.folder / "rank", self.config)
+        # Some 400 windows are an epoch, 26 batches of 16: step 40 lies in the middle of the second.
+        wait_until(lambda: any(step >= 40 for step, _ in rank.of("checkpoint_done")), "a checkpoint")
+        rank.process.kill()
+        rank.wait()
+        before = rank.losses()
+        self.assertLess(max(before), STEPS)
+        again = Rank(self.folder / "rank", self.config)
+        self.assertEqual(again.wait(), 0, again.log())
+        resumed = int(again.of("started")[-1][1]["resume_step"])
+        self.assertGreaterEqual(resumed, 40)
+        events = again.events()
+        self.assertEqual([int(e["sequence"]) for e in events], list(range(1, len(events) + 1)))
+        self.assertEqual(again.losses(), self.straight.losses())
+        self.assertEqual(before, {s: l for s, l in self.straight.losses().items() if s in before})
+        self.assertEqual(again.of("eval_done")[-1], self.straight.of("eval_done")[-1])
+        self.assertEqual(self.tensors(self.config["attempt_dir"]), self.tensors(self.shared / "straight-attempt"))
+
+    def test_another_attempt_goes_on_from_a_checkpoint_bit_for_bit(self):
+        self.config["resume_from"] = str(self.shared / "straight-attempt/checkpoints/step-000000060")
+        code, rank = self.run_trial()
+        self.assertEqual(code, 0, rank.log())
+        self.assertEqual(rank.losses(), {s: l for s, l in self.straight.losses().items() if s > 60})
+        self.assertEqual(self.tensors(self.config["attempt_dir"]), self.tensors(self.shared / "straight-attempt"))
+
+    def test_a_stop_leaves_a_checkpoint_to_go_on_from(self):
+        for stop in (lambda rank: rank.send(b"stop"), lambda rank: rank.process.send_signal(signal.SIGTERM)):
+            rank = Rank(self.folder / "rank", self.config)
+            seen = len(rank.of("step_done"))
+            wait_until(lambda: len(rank.of("step_done")) > seen + 3, "some steps")
+            stop(rank)
+            self.assertEqual(rank.wait(), 75, rank.log())
+            step, done = rank.of("checkpoint_done")[-1]
+            self.assertEqual(step, max(rank.losses()))
+            self.assertTrue((self.folder / "attempt" / done["path"] / "manifest.json").exists())
+            self.assertFalse((rank.folder / "control").exists())
+        rank = Rank(self.folder / "rank", self.config)
+        self.assertEqual(rank.wait(), 0, rank.log())
+        self.assertEqual(rank.losses(), self.straight.losses())
+
+    def test_a_checkpoint_on_request(self):
+        self.config["spec"]["checkpoint"]["every_steps"] = "0"
+        rank = Rank(self.folder / "rank", self.config)
+        wait_until(lambda: rank.of("step_done"), "a step")
+        rank.send(b"checkpoint")
+        self.assertEqual(rank.wait(), 0, rank.log())
+        steps = [step for step, _ in rank.of("checkpoint_done")]
+        self.assertEqual(len(steps), 2)
+        self.assertLess(steps[0], STEPS)
+
+    # Checkpoints that cannot be used.
+
+    def test_a_corrupted_checkpoint_is_named(self):
+        broken = self.folder / "step-000000060"
+        shutil.copytree(self.shared / "straight-attempt/checkpoints/step-000000060", broken)
+        data = bytearray((broken / "rank-00000.safetensors").read_bytes())
+        data[-5] ^= 1
+        (broken / "rank-00000.safetensors").write_bytes(data)
+        self.config["resume_from"] = str(broken)
+        self.assert_refused(74, "FAILURE_CAUSE_IO", str(broken), "is corrupted")
+
+    def test_its_own_older_checkpoint_serves_when_the_newest_is_corrupted(self):
+        checkpoints = self.folder / "attempt/checkpoints"
+        for step in ("step-000000040", "step-000000060"):
+            shutil.copytree(self.shared / "straight-attempt/checkpoints" / step, checkpoints / step)
+        os.truncate(checkpoints / "step-000000060/rank-00000.safetensors", 100)
+        code, rank = self.run_trial()
+        self.assertEqual(code, 0, rank.log())
+        self.assertEqual(rank.of("started")[0][1]["resume_step"], "40")
+        self.assertIn("step-000000060", rank.log())
+        self.assertEqual(self.tensors(self.config["attempt_dir"]), self.tensors(self.shared / "straight-attempt"))
+
+    def test_a_checkpoint_of_another_placement_is_refused(self):
+        self.config["resume_from"] = str(self.shared / "straight-attempt/checkpoints/step-000000060")
+        self.config["spec"]["norm"] = {"placement": "PLACEMENT_PRE", "alpha": 0, "post_layers": 0,
+                                       "layer_placements": ["PLACEMENT_PRE", "PLACEMENT_PRE"]}
+        self.assert_refused(64, "FAILURE_CAUSE_BAD_CONFIG",
+                            "was trained as mix with 1 post layers of 2; this trial is pre")
+
+    # Bad input.
+
+    def test_bad_configurations_are_refused_in_words(self):
+        good = copy.deepcopy(self.config)
+
+        def change(path, value):
+            self.config = copy.deepcopy(good)
+            at = self.config
+            for key in path[:-1]:
+                at = at[key]
+            at[path[-1]] = value
+
+        for path, value, words in [
+                (("spec", "train", "learning_rate"), 1, "spec.train.learning_rate: is unknown"),
+                (("spec", "model", "heads"), 3, "spec.model.heads: is 3, but must divide hidden_size 32"),
+                (("spec", "norm", "alpha"), "half", "spec.norm.alpha: is \"half\""),
+                (("spec", "model", "vocab_size"), 65, "spec.model.vocab_size: is 65, but the data set"),
+                (("world_size",), 2, "world_size: is 2"),
+                (("gpu",), 0, "gpu: is 0")]:
+            with self.subTest(words):
+                change(path, value)
+                self.assert_refused(64, "FAILURE_CAUSE_BAD_CONFIG", words)
+
+    def test_bad_data_is_refused_in_words(self):
+        self.config["spec"]["train"]["batch"] = {"sequences": 5000, "micro_sequences": 0}
+        self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "fewer than one batch of 5000", "documents")
+        self.config = trial(self.folder)
+        os.truncate(self.folder / "data/train-00001.tokens", 1000)
+        self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "train-00001.tokens")
+        (self.folder / "data/dataset.json").unlink()
+        self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "dataset.json")
+
+    def test_a_run_that_diverges_is_a_result(self):
+        self.config["spec"]["train"].update(lr=1e30, clip_norm=0, warmup_steps="1", weight_decay=0)
+        self.config["spec"]["norm"] = {"placement": "PLACEMENT_PRE", "alpha": 0, "post_layers": 0,
+                                       "layer_placements": ["PLACEMENT_PRE", "PLACEMENT_PRE"]}
+        code, rank = self.run_trial()
+        self.assertEqual(code, 76, rank.log())
+        self.assertEqual(rank.of("failed")[-1][1]["cause"], "FAILURE_CAUSE_DIVERGED")
+        self.assertIn("step_done", rank.events()[-2])  # the evidence
+
+    def test_arguments(self):
+        version = subprocess.run([BIN / "mixln-trainer", "--version"], capture_output=True, text=True, check=True)
+        self.assertTrue(version.stdout.startswith("mixln-trainer "))
+        self.assertEqual(subprocess.run([BIN / "mixln-trainer"], capture_output=True).returncode, 64)
+        missing = subprocess.run([BIN / "mixln-trainer", "none.json"], cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(missing.returncode, 64)
+        self.assertIn("none.json: cannot be read", missing.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

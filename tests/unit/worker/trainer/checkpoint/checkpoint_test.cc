@@ -1,0 +1,277 @@
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "worker/trainer/checkpoint/checkpoint_reader.h"
+#include "worker/trainer/checkpoint/checkpoint_writer.h"
+#include "worker/trainer/checkpoint/tensor_file.h"
+#include "worker/trainer/error/error.h"
+
+namespace mixln::worker::trainer::checkpoint {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<engine::NamedState> States(float base) {
+  const auto tensor = [&](float add) { return at::arange(6, at::kFloat).view({2, 3}) + (base + add); };
+  return {{"embed", tensor(0), tensor(10), tensor(20)},
+          {"norm", at::ones({3}) * base, at::zeros({3}), at::zeros({3})}};
+}
+
+Manifest Example() {
+  Manifest manifest;
+  manifest.trial_id = "alpha-1";
+  manifest.term = 18446744073709551615U;
+  manifest.epoch = 3;
+  manifest.step = 40;
+  manifest.tokens = 4000;
+  manifest.data_epoch = 1;
+  manifest.data_offset = 12;
+  manifest.data_windows = 50;
+  manifest.layer_placements = {"post", "post", "pre", "pre"};
+  manifest.spec_json =
+      R"({"model":{"layers":4},"train":{"batch":{"micro_sequences":0,"sequences":2},"lr":0.001,"precision":"PRECISION_FP32"}})";
+  manifest.precision = "fp32";
+  manifest.device = "cpu";
+  manifest.instruction_set = "avx2";
+  manifest.threads = 2;
+  manifest.world_size = 1;
+  return manifest;
+}
+
+class CheckpointTest : public testing::Test {
+ protected:
+  CheckpointTest() : attempt_(testing::TempDir() + "/checkpoint-" + std::to_string(getpid())) {
+    std::filesystem::remove_all(attempt_);
+  }
+  ~CheckpointTest() override { std::filesystem::remove_all(attempt_); }
+
+  std::string Write(const Manifest& manifest, const std::vector<engine::NamedState>& states) {
+    return attempt_ + "/" + WriteCheckpoint(attempt_, manifest, states, {}).path;
+  }
+  static std::string Contents(const std::string& path) {
+    std::ostringstream text;
+    text << std::ifstream(path, std::ios::binary).rdbuf();
+    return text.str();
+  }
+  static std::string LoadRefusal(const std::string& folder, const std::vector<engine::NamedState>& states) {
+    try {
+      Load(folder, ReadManifest(folder), states);
+      return "";
+    } catch (const std::runtime_error& problem) {
+      return problem.what();
+    }
+  }
+
+  std::string attempt_;
+};
+
+TEST_F(CheckpointTest, ComesBackBitForBitUnderItsTensorNames) {
+  const std::string folder = Write(Example(), States(0.1F));
+  EXPECT_EQ(folder, attempt_ + "/checkpoints/step-000000040");
+  auto loaded = States(-5);
+  std::swap(loaded[0], loaded[1]);  // another order in memory
+  Manifest manifest = ReadManifest(folder);
+  Load(folder, manifest, loaded);
+  const auto expected = States(0.1F);
+  EXPECT_TRUE(loaded[1].master.equal(expected[0].master));
+  EXPECT_TRUE(loaded[1].exp_avg.equal(expected[0].exp_avg));
+  EXPECT_TRUE(loaded[1].exp_avg_sq.equal(expected[0].exp_avg_sq));
+  EXPECT_TRUE(loaded[0].master.equal(expected[1].master));
+  manifest.files.clear();
+  EXPECT_EQ(manifest, Example());
+}
+
+TEST_F(CheckpointTest, IsASafetensorsFile) {
+  // The format's own description: u64 header length, JSON of dtype, shape and data_offsets, then the data.
+  const std::string file = Contents(Write(Example(), States(0)) + "/rank-00000.safetensors");
+  uint64_t length = 0;
+  std::memcpy(&length, file.data(), 8);
+  const auto header = nlohmann::json::parse(file.substr(8, length));
+  EXPECT_EQ(header["exp_avg/embed"]["dtype"], "F32");
+  EXPECT_EQ(header["exp_avg/embed"]["shape"], (std::vector<int>{2, 3}));
+  float first = 0;
+  std::memcpy(&first, file.data() + 8 + length + header["exp_avg/embed"]["data_offsets"][0].get<size_t>(), 4);
+  EXPECT_EQ(first, 10);
+}
+
+TEST_F(CheckpointTest, ListsOnlyCompleteOnesNewestFirst) {
+  EXPECT_TRUE(ListCheckpoints(attempt_).empty());
+  Manifest manifest = Example();
+  const std::string forty = Write(manifest, States(0));
+  manifest.step = 100;
+  const std::string hundred = Write(manifest, States(0));
+  std::filesystem::create_directories(attempt_ +
+                                      "/checkpoints/step-000000200");  // killed before its manifest
+  EXPECT_THAT(ListCheckpoints(attempt_), ElementsAre(hundred, forty));
+}
+
+TEST_F(CheckpointTest, ACrashAtAnyWriteLeavesTheLastOneWhole) {
+  // A disk that breaks at its nth write, for every n until a checkpoint comes through.
+  const std::string last = Write(Example(), States(1));
+  bool complete = false;
+  int breaks = 0;
+  for (; !complete; ++breaks) {
+    int left = breaks;
+    file::WriteOptions options;
+    options.write = [&](int fd, const void* data, size_t size) -> ssize_t {
+      if (left-- > 0) return write(fd, data, size);
+      errno = EIO;
+      return -1;
+    };
+    Manifest next = Example();
+    next.step = 80;
+    try {
+      WriteCheckpoint(attempt_, next, States(2), options);
+      complete = true;
+    } catch (const error::InputOutputError&) {
+      ASSERT_THAT(ListCheckpoints(attempt_), ElementsAre(last));
+      ASSERT_EQ(LoadRefusal(last, States(0)), "");
+    }
+  }
+  EXPECT_EQ(breaks, 9);  // header, six tensors, manifest; and the one that did not break
+  EXPECT_EQ(ListCheckpoints(attempt_).size(), 2U);
+}
+
+TEST_F(CheckpointTest, WaitsOutAFullDisk) {
+  int calls = 0;
+  file::WriteOptions options;
+  options.write = [&](int fd, const void* data, size_t size) -> ssize_t {
+    if (++calls % 2 != 0) {
+      errno = ENOSPC;
+      return -1;
+    }
+    return write(fd, data, std::min<size_t>(size, 50));
+  };
+  options.wait = [] {};
+  const Written written = WriteCheckpoint(attempt_, Example(), States(3), options);
+  auto loaded = States(0);
+  EXPECT_EQ(LoadRefusal(attempt_ + "/" + written.path, loaded), "");
+  EXPECT_TRUE(loaded[0].master.equal(States(3)[0].master));
+}
+
+TEST_F(CheckpointTest, EveryFlippedByteIsFoundAndTheTensorNamed) {
+  const std::string folder = Write(Example(), States(0));
+  const std::string path = folder + "/rank-00000.safetensors";
+  const std::string whole = Contents(path);
+  const Manifest manifest = ReadManifest(folder);
+  for (size_t i = 0; i < whole.size(); i += 7) {
+    std::string damaged = whole;
+    damaged[i] = static_cast<char>(damaged[i] ^ 1);
+    std::ofstream(path, std::ios::binary) << damaged;
+    ASSERT_THAT(LoadRefusal(folder, States(0)), HasSubstr("rank-00000.safetensors: is corrupted")) << i;
+  }
+  std::string damaged = whole;
+  const TensorEntry& tensor = manifest.files[0].tensors[2];
+  damaged[static_cast<size_t>(tensor.offset_bytes)] ^= 1;
+  std::ofstream(path, std::ios::binary) << damaged;
+  EXPECT_THAT(LoadRefusal(folder, States(0)), HasSubstr("the checksum of exp_avg_sq/embed does not match"));
+  std::ofstream(path, std::ios::binary) << whole.substr(0, whole.size() - 1);
+  EXPECT_THAT(LoadRefusal(folder, States(0)), HasSubstr("bytes, not " + std::to_string(whole.size())));
+  std::filesystem::remove(path);
+  EXPECT_THAT(LoadRefusal(folder, States(0)), HasSubstr("cannot read " + path));
+}
+
+TEST_F(CheckpointTest, ADamagedManifestIsNamed) {
+  const std::string folder = Write(Example(), States(0));
+  const std::string path = folder + "/manifest.json";
+  std::string text = Contents(path);
+  std::ofstream(path) << text.substr(0, text.size() / 2);
+  EXPECT_THAT(LoadRefusal(folder, States(0)), HasSubstr(path + ": is corrupted"));
+  const size_t lr = text.find("0.001");
+  std::ofstream(path) << text.replace(lr, 5, "0.002");
+  EXPECT_THAT(LoadRefusal(folder, States(0)), HasSubstr("the spec's checksum does not match"));
+}
+
+TEST_F(CheckpointTest, RefusesTensorsOfAnotherModelAndNaN) {
+  const std::string folder = Write(Example(), States(0));
+  auto missing = States(0);
+  missing.push_back({"extra", at::ones({1}), at::ones({1}), at::ones({1})});
+  EXPECT_THAT(LoadRefusal(folder, missing), HasSubstr("has only 0 of 1 elements of exp_avg/extra"));
+  auto surplus = States(0);
+  surplus.pop_back();
+  EXPECT_THAT(LoadRefusal(folder, surplus), HasSubstr("has a tensor norm that this trial's model has not"));
+  auto reshaped = States(0);
+  reshaped[0].master = at::zeros({3, 2});
+  EXPECT_THAT(LoadRefusal(folder, reshaped), HasSubstr("embed has shape [2, 3] there and [3, 2] here"));
+  auto bad = States(0);
+  bad[1].master[1] = std::nan("");
+  EXPECT_THAT(LoadRefusal(Write(Example(), bad), States(0)),
+              HasSubstr("norm has elements that are no finite numbers"));
+}
+
+TEST_F(CheckpointTest, TheWriterTakesTheStateAtOnceAndReportsOnlyWhatIsDurable) {
+  CheckpointWriter writer(attempt_);
+  EXPECT_FALSE(writer.Wait());
+  auto states = States(1);
+  writer.Start(Example(), states);
+  states[0].master.zero_();  // training goes on
+  const auto written = writer.Wait();
+  ASSERT_TRUE(written);
+  EXPECT_EQ(written->step, 40);
+  EXPECT_FALSE(writer.Poll());
+  auto loaded = States(0);
+  const std::string folder = attempt_ + "/" + written->path;
+  EXPECT_EQ(LoadRefusal(folder, loaded), "");
+  EXPECT_TRUE(loaded[0].master.equal(States(1)[0].master));
+  EXPECT_EQ(Describe(folder, 40).size_bytes, written->size_bytes);
+}
+
+TEST(Compare, RefusesAnotherPlacementInWords) {
+  Manifest trial = Example();
+  trial.layer_placements = {"pre", "pre", "pre", "pre"};
+  try {
+    Compare("/a/step-1", Example(), trial);
+    FAIL();
+  } catch (const error::ConfigError& problem) {
+    EXPECT_STREQ(problem.what(),
+                 "checkpoint /a/step-1: this checkpoint was trained as mix with 2 post layers of 4; this "
+                 "trial is pre");
+  }
+}
+
+TEST(Compare, RefusesAnotherSpecAndSaysWhatDiffers) {
+  Manifest trial = Example();
+  trial.spec_json.replace(trial.spec_json.find("0.001"), 5, "0.002");
+  try {
+    Compare("/a", Example(), trial);
+    FAIL();
+  } catch (const error::ConfigError& problem) {
+    EXPECT_THAT(problem.what(), HasSubstr("train.lr is 0.001 there and 0.002 here"));
+  }
+  trial = Example();
+  trial.data_windows = 60;
+  EXPECT_THROW(Compare("/a", Example(), trial), error::ConfigError);
+  trial = Example();
+  trial.data_offset = 13;
+  EXPECT_THROW(Compare("/a", Example(), trial), error::InputOutputError);
+}
+
+TEST(Compare, SaysWhatKeepsARunFromRepeatingBitForBit) {
+  EXPECT_TRUE(Compare("/a", Example(), Example()).empty());
+  Manifest trial = Example();
+  trial.threads = 1;
+  trial.instruction_set = "avx512";
+  trial.precision = "bf16";
+  EXPECT_THAT(Compare("/a", Example(), trial),
+              ElementsAre(HasSubstr("threads 2, and this rank has 1"), HasSubstr("instruction set avx2"),
+                          HasSubstr("precision fp32, and this rank has bf16")));
+}
+
+TEST(DescribePlacements, SpeaksThePapersWords) {
+  EXPECT_EQ(DescribePlacements({"pre", "pre"}), "pre");
+  EXPECT_EQ(DescribePlacements({"post", "post"}), "post");
+  EXPECT_EQ(DescribePlacements({"post", "post", "pre", "pre", "pre", "pre", "pre", "pre"}),
+            "mix with 2 post layers of 8");
+  EXPECT_EQ(DescribePlacements({"pre", "post"}), "a model of layers pre, post");
+}
+
+}  // namespace
+}  // namespace mixln::worker::trainer::checkpoint

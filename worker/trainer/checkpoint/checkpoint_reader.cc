@@ -1,0 +1,175 @@
+#include "worker/trainer/checkpoint/checkpoint_reader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/file/durable.h"
+#include "worker/trainer/checkpoint/tensor_file.h"
+#include "worker/trainer/error/error.h"
+
+namespace mixln::worker::trainer::checkpoint {
+namespace {
+
+// Parts of the spec that make another model, data order or optimization when they change. Placements are
+// compared by the layers' vector.
+constexpr const char* kDefining[] = {"/model/", "/init/", "/data/reading", "/data/context", "/train/"};
+// Parts of those that do not.
+constexpr const char* kHarmless[] = {"/model/preset", "/train/precision", "/train/batch/micro_sequences",
+                                     "/train/deterministic"};
+
+bool Defines(const std::string& pointer) {
+  const auto starts = [&](const char* prefix) { return pointer.starts_with(prefix); };
+  return std::any_of(std::begin(kDefining), std::end(kDefining), starts) &&
+         std::none_of(std::begin(kHarmless), std::end(kHarmless), starts);
+}
+
+// "/train/lr" as people write it.
+std::string Dotted(std::string pointer) {
+  pointer.erase(0, 1);
+  std::replace(pointer.begin(), pointer.end(), '/', '.');
+  return pointer;
+}
+
+std::string Shape(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return "[" + text + "]";
+}
+
+// "train.lr is 0.001 there and 0.002 here, ..."; empty when nothing that matters differs.
+std::string SpecDifferences(const Manifest& checkpoint, const Manifest& trial) {
+  const auto there = nlohmann::json::parse(checkpoint.spec_json).flatten();
+  const auto here = nlohmann::json::parse(trial.spec_json).flatten();
+  const auto shown = [](const nlohmann::json& flat, const std::string& key) {
+    return flat.contains(key) ? flat[key].dump() : std::string("absent");
+  };
+  std::map<std::string, int> keys;
+  for (const auto* flat : {&there, &here}) {
+    for (const auto& item : flat->items()) keys[item.key()];
+  }
+  std::string differences;
+  for (const auto& [key, unused] : keys) {
+    if (!Defines(key) || shown(there, key) == shown(here, key)) continue;
+    differences += (differences.empty() ? "" : ", ") + Dotted(key) + " is " + shown(there, key) +
+                   " there and " + shown(here, key) + " here";
+  }
+  return differences;
+}
+
+}  // namespace
+
+std::vector<std::string> ListCheckpoints(const std::string& attempt_dir) {
+  std::vector<std::string> folders;
+  std::error_code absent;
+  for (const auto& entry : std::filesystem::directory_iterator(attempt_dir + "/checkpoints", absent)) {
+    if (entry.path().filename().string().starts_with("step-") &&
+        std::filesystem::exists(entry.path() / "manifest.json")) {
+      folders.push_back(entry.path().string());
+    }
+  }
+  std::sort(folders.rbegin(), folders.rend());  // nine digits: by step
+  return folders;
+}
+
+Manifest ReadManifest(const std::string& folder) {
+  const std::string path = folder + "/manifest.json";
+  const auto text = base::ReadFile(path);
+  if (!text.ok()) {
+    throw error::InputOutputError("checkpoint " + folder +
+                                  " cannot be read: " + std::string(text.status().message()));
+  }
+  return ParseManifest(*text, path);
+}
+
+std::vector<std::string> Compare(const std::string& folder, const Manifest& checkpoint,
+                                 const Manifest& trial) {
+  const std::string name = "checkpoint " + folder;
+  if (checkpoint.layer_placements != trial.layer_placements) {
+    throw error::ConfigError(name + ": this checkpoint was trained as " +
+                             DescribePlacements(checkpoint.layer_placements) + "; this trial is " +
+                             DescribePlacements(trial.layer_placements));
+  }
+  if (const std::string differences = SpecDifferences(checkpoint, trial); !differences.empty()) {
+    throw error::ConfigError(name + ": this checkpoint was trained with another spec: " + differences);
+  }
+  if (checkpoint.data_windows != trial.data_windows) {
+    throw error::ConfigError(
+        name + ": this checkpoint was trained on other data: " + std::to_string(checkpoint.data_windows) +
+        " training windows there and " + std::to_string(trial.data_windows) + " here");
+  }
+  if (checkpoint.data_epoch != trial.data_epoch || checkpoint.data_offset != trial.data_offset) {
+    throw error::InputOutputError(name + ": is corrupted: its data position does not follow from its step");
+  }
+  std::vector<std::string> said;
+  const auto note = [&](const std::string& what, const std::string& there, const std::string& here) {
+    if (there != here) {
+      said.push_back(name + " was written with " + what + " " + there + ", and this rank has " + here +
+                     ": it goes on, but not bit for bit");
+    }
+  };
+  note("threads", std::to_string(checkpoint.threads), std::to_string(trial.threads));
+  note("instruction set", checkpoint.instruction_set, trial.instruction_set);
+  note("device", checkpoint.device, trial.device);
+  note("precision", checkpoint.precision, trial.precision);
+  note("world size", std::to_string(checkpoint.world_size), std::to_string(trial.world_size));
+  const auto micro = [](const Manifest& manifest) {
+    return nlohmann::json::parse(manifest.spec_json).at("/train/batch/micro_sequences"_json_pointer).dump();
+  };
+  note("micro-batches of", micro(checkpoint), micro(trial));
+  return said;
+}
+
+void Load(const std::string& folder, const Manifest& checkpoint, std::vector<engine::NamedState> states) {
+  const std::string name = "checkpoint " + folder;
+  std::map<std::string, at::Tensor> missing;  // elements not yet seen, by tensor
+  std::map<std::string, int64_t> covered;
+  for (auto& [tensor_name, tensor] : Flatten(states)) missing.emplace(tensor_name, tensor);
+  for (const FileEntry& file : checkpoint.files) {
+    for (const TensorEntry& entry : file.tensors) {
+      const auto found = missing.find(entry.name);
+      if (found == missing.end()) {
+        throw error::ConfigError(name + ": has a tensor " + entry.name + " that this trial's model has not");
+      }
+      if (found->second.sizes().vec() != entry.shape) {
+        throw error::ConfigError(name + ": " + entry.name + " has shape " + Shape(entry.shape) +
+                                 " there and " + Shape(found->second.sizes().vec()) + " here");
+      }
+      const int64_t size = found->second.numel();
+      if (entry.begin < 0 || entry.elements < 0 || entry.begin > size ||
+          entry.elements > size - entry.begin) {
+        throw error::InputOutputError(name + ": is corrupted: a range of " + entry.name + " lies outside it");
+      }
+      covered[entry.name] += entry.elements;
+    }
+  }
+  for (const auto& [tensor_name, tensor] : missing) {
+    if (covered[tensor_name] != tensor.numel()) {
+      throw error::ConfigError(name + ": has only " + std::to_string(covered[tensor_name]) + " of " +
+                               std::to_string(tensor.numel()) + " elements of " + tensor_name);
+    }
+  }
+  // One file is verified before it is copied; several need a pass of their own.
+  if (checkpoint.files.size() > 1) {
+    for (const FileEntry& file : checkpoint.files)
+      ReadTensorFile(folder, file, [](const TensorEntry&, const float*) {});
+  }
+  for (const FileEntry& file : checkpoint.files) {
+    ReadTensorFile(folder, file, [&](const TensorEntry& entry, const float* elements) {
+      const at::Tensor source =
+          at::from_blob(const_cast<float*>(elements), {entry.elements}, at::dtype(at::kFloat));  // only read
+      at::Tensor target = missing.at(entry.name);
+      if (target.is_contiguous()) {
+        target.view({-1}).narrow(0, entry.begin, entry.elements).copy_(source);
+      } else {
+        at::Tensor whole = target.contiguous();
+        whole.view({-1}).narrow(0, entry.begin, entry.elements).copy_(source);
+        target.copy_(whole);
+      }
+    });
+  }
+}
+
+}  // namespace mixln::worker::trainer::checkpoint

@@ -1,0 +1,84 @@
+#include "worker/trainer/checkpoint/checkpoint_writer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+
+#include "base/file/unique_fd.h"
+#include "worker/trainer/checkpoint/tensor_file.h"
+
+namespace mixln::worker::trainer::checkpoint {
+namespace {
+
+void WriteManifest(const std::string& path, const std::string& text, const file::WriteOptions& options) {
+  const std::string temporary = path + ".tmp";
+  base::UniqueFd fd(static_cast<int>(file::Patiently("make", temporary, options, [&] {
+    return static_cast<ssize_t>(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  })));
+  file::WriteAll(fd.get(), text, temporary, options);
+  file::Sync(fd.get(), temporary, options);
+  file::Patiently("rename", temporary, options,
+                  [&] { return static_cast<ssize_t>(rename(temporary.c_str(), path.c_str())); });
+}
+
+}  // namespace
+
+std::string CheckpointPath(int64_t step) {
+  char name[48];
+  std::snprintf(name, sizeof name, "checkpoints/step-%09lld", static_cast<long long>(step));
+  return name;
+}
+
+Written Describe(const std::string& folder, int64_t step) {
+  Written written{step, CheckpointPath(step), 0};
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    written.size_bytes += static_cast<int64_t>(entry.file_size());
+  }
+  return written;
+}
+
+Written WriteCheckpoint(const std::string& attempt_dir, Manifest manifest,
+                        const std::vector<engine::NamedState>& states, const file::WriteOptions& options) {
+  Written written{manifest.step, CheckpointPath(manifest.step), 0};
+  const std::string folder = attempt_dir + "/" + written.path;
+  file::MakeFolders(folder, options);
+  manifest.files = {WriteTensorFile(folder, "rank-00000.safetensors", Flatten(states), options)};
+  file::SyncFolder(folder, options);
+  const std::string text = ToJson(manifest);
+  WriteManifest(folder + "/manifest.json", text, options);
+  file::SyncFolder(folder, options);
+  written.size_bytes = manifest.files.front().size_bytes + static_cast<int64_t>(text.size());
+  return written;
+}
+
+CheckpointWriter::CheckpointWriter(std::string attempt_dir, file::WriteOptions options)
+    : attempt_dir_(std::move(attempt_dir)), options_(std::move(options)) {}
+
+void CheckpointWriter::Start(Manifest manifest, const std::vector<engine::NamedState>& states) {
+  std::vector<engine::NamedState> snapshot;
+  snapshot.reserve(states.size());
+  const auto copy = [](const at::Tensor& tensor) { return tensor.clone(at::MemoryFormat::Contiguous); };
+  for (const auto& state : states) {
+    snapshot.push_back({state.name, copy(state.master), copy(state.exp_avg), copy(state.exp_avg_sq)});
+  }
+  under_way_ = std::async(std::launch::async,
+                          [this, manifest = std::move(manifest), snapshot = std::move(snapshot)]() mutable {
+                            return WriteCheckpoint(attempt_dir_, std::move(manifest), snapshot, options_);
+                          });
+}
+
+std::optional<Written> CheckpointWriter::Poll() {
+  if (!under_way_.valid() || under_way_.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    return {};
+  return under_way_.get();
+}
+
+std::optional<Written> CheckpointWriter::Wait() {
+  if (!under_way_.valid()) return {};
+  return under_way_.get();
+}
+
+}  // namespace mixln::worker::trainer::checkpoint

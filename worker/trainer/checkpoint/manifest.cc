@@ -1,0 +1,124 @@
+#include "worker/trainer/checkpoint/manifest.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "worker/trainer/error/error.h"
+
+namespace mixln::worker::trainer::checkpoint {
+
+using Json = nlohmann::ordered_json;
+
+std::string Hash(std::string_view bytes) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx",
+                static_cast<unsigned long long>(XXH3_64bits(bytes.data(), bytes.size())));
+  return text;
+}
+
+std::string ToJson(const Manifest& manifest) {
+  Json files = Json::array();
+  for (const FileEntry& file : manifest.files) {
+    Json tensors = Json::array();
+    for (const TensorEntry& tensor : file.tensors) {
+      tensors.push_back({{"name", tensor.name},
+                         {"shape", tensor.shape},
+                         {"begin", tensor.begin},
+                         {"elements", tensor.elements},
+                         {"offset_bytes", tensor.offset_bytes},
+                         {"xxh3_64", tensor.xxh3_64}});
+    }
+    files.push_back({{"file", file.file},
+                     {"size_bytes", file.size_bytes},
+                     {"xxh3_64", file.xxh3_64},
+                     {"tensors", std::move(tensors)}});
+  }
+  const Json json = {{"format_version", kFormatVersion},
+                     {"trial_id", manifest.trial_id},
+                     {"fence", {{"term", manifest.term}, {"epoch", manifest.epoch}}},
+                     {"step", manifest.step},
+                     {"tokens", manifest.tokens},
+                     {"data",
+                      {{"epoch", manifest.data_epoch},
+                       {"offset", manifest.data_offset},
+                       {"windows", manifest.data_windows}}},
+                     {"layer_placements", manifest.layer_placements},
+                     {"spec_hash", Hash(manifest.spec_json)},
+                     {"spec", Json::parse(manifest.spec_json)},
+                     {"precision", manifest.precision},
+                     {"device", manifest.device},
+                     {"instruction_set", manifest.instruction_set},
+                     {"threads", manifest.threads},
+                     {"world_size", manifest.world_size},
+                     {"files", std::move(files)}};
+  return json.dump(1) + "\n";
+}
+
+Manifest ParseManifest(std::string_view text, const std::string& path) {
+  try {
+    // Sorted keys, as spec_json has them.
+    const auto json = nlohmann::json::parse(text);
+    if (const int version = json.at("format_version").get<int>(); version != kFormatVersion) {
+      throw error::InputOutputError(path + ": has format version " + std::to_string(version) +
+                                    ", but this release reads " + std::to_string(kFormatVersion));
+    }
+    Manifest manifest;
+    json.at("trial_id").get_to(manifest.trial_id);
+    json.at("fence").at("term").get_to(manifest.term);
+    json.at("fence").at("epoch").get_to(manifest.epoch);
+    json.at("step").get_to(manifest.step);
+    json.at("tokens").get_to(manifest.tokens);
+    json.at("data").at("epoch").get_to(manifest.data_epoch);
+    json.at("data").at("offset").get_to(manifest.data_offset);
+    json.at("data").at("windows").get_to(manifest.data_windows);
+    json.at("layer_placements").get_to(manifest.layer_placements);
+    manifest.spec_json = json.at("spec").dump();
+    if (json.at("spec_hash") != Hash(manifest.spec_json)) {
+      throw error::InputOutputError(path + ": is corrupted: the spec's checksum does not match");
+    }
+    json.at("precision").get_to(manifest.precision);
+    json.at("device").get_to(manifest.device);
+    json.at("instruction_set").get_to(manifest.instruction_set);
+    json.at("threads").get_to(manifest.threads);
+    json.at("world_size").get_to(manifest.world_size);
+    for (const auto& file : json.at("files")) {
+      FileEntry& entry = manifest.files.emplace_back();
+      file.at("file").get_to(entry.file);
+      file.at("size_bytes").get_to(entry.size_bytes);
+      file.at("xxh3_64").get_to(entry.xxh3_64);
+      for (const auto& tensor : file.at("tensors")) {
+        TensorEntry& range = entry.tensors.emplace_back();
+        tensor.at("name").get_to(range.name);
+        tensor.at("shape").get_to(range.shape);
+        tensor.at("begin").get_to(range.begin);
+        tensor.at("elements").get_to(range.elements);
+        tensor.at("offset_bytes").get_to(range.offset_bytes);
+        tensor.at("xxh3_64").get_to(range.xxh3_64);
+      }
+    }
+    return manifest;
+  } catch (const nlohmann::json::exception& problem) {
+    throw error::InputOutputError(path + ": is corrupted: " + problem.what());
+  }
+}
+
+std::string DescribePlacements(const std::vector<std::string>& layer_placements) {
+  const auto post = std::count(layer_placements.begin(), layer_placements.end(), "post");
+  const auto layers = static_cast<std::ptrdiff_t>(layer_placements.size());
+  if (std::all_of(layer_placements.begin(), layer_placements.end(),
+                  [&](const std::string& name) { return name == layer_placements.front(); })) {
+    return layer_placements.empty() ? "a model without layers" : layer_placements.front();
+  }
+  if (std::all_of(layer_placements.begin(), layer_placements.begin() + post,
+                  [](const std::string& name) { return name == "post"; })) {
+    return "mix with " + std::to_string(post) + " post layers of " + std::to_string(layers);
+  }
+  std::string all;
+  for (const std::string& name : layer_placements) all += (all.empty() ? "" : ", ") + name;
+  return "a model of layers " + all;
+}
+
+}  // namespace mixln::worker::trainer::checkpoint

@@ -1,0 +1,76 @@
+// manifest.json: what a checkpoint is and which files it has. It is written last, so a folder that has one is
+// complete.
+//
+// A checkpoint is a folder `checkpoints/step-<9 digits>` with manifest.json and, for each rank,
+// `rank-<5 digits>.safetensors`: the safetensors format (github.com/huggingface/safetensors), so that any
+// tool can look into one. There a parameter's master weights stand under its own name, and its Adam moments
+// under `exp_avg/<name>` and `exp_avg_sq/<name>`. A rank's tensor is a range of a whole tensor's elements in
+// row-major order; one rank has them whole. Nothing is keyed by a flat offset, so another world size can read
+// it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mixln::worker::trainer::checkpoint {
+
+inline constexpr int kFormatVersion = 1;
+
+// A range of a tensor's elements in a rank's file.
+struct TensorEntry {
+  std::string name;            // as in the file
+  std::vector<int64_t> shape;  // of the whole tensor
+  int64_t begin = 0;           // first element of the range
+  int64_t elements = 0;
+  int64_t offset_bytes = 0;  // from the start of the file
+  std::string xxh3_64;       // of the range's bytes, 16 hex digits
+  bool operator==(const TensorEntry&) const = default;
+};
+
+struct FileEntry {
+  std::string file;
+  int64_t size_bytes = 0;
+  std::string xxh3_64;  // of the whole file
+  std::vector<TensorEntry> tensors;
+  bool operator==(const FileEntry&) const = default;
+};
+
+// There is no state of a random generator: initial weights and data order are pure functions of the seed, and
+// nothing else is random.
+struct Manifest {
+  std::string trial_id;
+  uint64_t term = 0;
+  uint64_t epoch = 0;
+  int64_t step = 0;    // updates done
+  int64_t tokens = 0;  // trained on, padding left out
+  // Where the next batch starts. It follows from step, batch and windows: checked on resume.
+  int64_t data_epoch = 0;
+  int64_t data_offset = 0;
+  int64_t data_windows = 0;
+  std::vector<std::string> layer_placements;  // "pre", "post", one for each layer
+  std::string spec_json;                      // the trial's spec, compact, keys sorted
+  std::string precision;                      // "fp32", "bf16"
+  std::string device;                         // "cpu"
+  std::string instruction_set;                // "avx2"
+  int32_t threads = 0;
+  int32_t world_size = 0;
+  std::vector<FileEntry> files;  // one for each rank
+  bool operator==(const Manifest&) const = default;
+};
+
+// XXH3-64 as 16 hex digits.
+std::string Hash(std::string_view bytes);
+
+// The text of manifest.json; the spec's hash is added.
+std::string ToJson(const Manifest& manifest);
+
+// Reads it back. Throws error::InputOutputError, beginning with `path`, when it makes no sense or has another
+// format version.
+Manifest ParseManifest(std::string_view text, const std::string& path);
+
+// "pre", "post", or "mix with 2 post layers of 8".
+std::string DescribePlacements(const std::vector<std::string>& layer_placements);
+
+}  // namespace mixln::worker::trainer::checkpoint

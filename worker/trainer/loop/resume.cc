@@ -1,0 +1,38 @@
+#include "worker/trainer/loop/resume.h"
+
+#include "worker/trainer/checkpoint/checkpoint_reader.h"
+#include "worker/trainer/error/error.h"
+#include "worker/trainer/loop/say.h"
+#include "worker/trainer/loop/setup.h"
+
+namespace mixln::worker::trainer::loop {
+namespace {
+
+Progress LoadFrom(const std::string& folder, const config::TrialConfig& config, int64_t windows,
+                  engine::Engine& engine) {
+  const checkpoint::Manifest manifest = checkpoint::ReadManifest(folder);
+  const checkpoint::Manifest trial = MakeManifest(config, windows, manifest.step, manifest.tokens);
+  const auto differences = checkpoint::Compare(folder, manifest, trial);
+  checkpoint::Load(folder, manifest, engine.States());
+  engine.set_updates(manifest.step);
+  for (const std::string& difference : differences) Say("%s", difference.c_str());
+  return {manifest.step, manifest.tokens, folder};
+}
+
+}  // namespace
+
+Progress Resume(const config::TrialConfig& config, int64_t windows, engine::Engine& engine) {
+  for (const std::string& folder : checkpoint::ListCheckpoints(config.attempt_dir)) {
+    try {
+      Progress progress = LoadFrom(folder, config, windows, engine);
+      progress.own = true;
+      return progress;
+    } catch (const error::InputOutputError& problem) {
+      Say("%s; trying the checkpoint before it", problem.what());
+    }
+  }
+  if (config.resume_from.empty()) return {};
+  return LoadFrom(config.resume_from, config, windows, engine);
+}
+
+}  // namespace mixln::worker::trainer::loop

@@ -1,0 +1,88 @@
+#include "worker/trainer/loop/setup.h"
+
+#include <ATen/Version.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "worker/trainer/data/training_set.h"
+#include "worker/trainer/error/error.h"
+
+namespace mixln::worker::trainer::loop {
+
+void CheckSupported(const config::TrialConfig& config, const shards::Dataset& dataset) {
+  if (config.world_size != 1) {
+    throw error::ConfigError("world_size: is " + std::to_string(config.world_size) +
+                             ", but this release trains with one rank");
+  }
+  if (config.gpu != -1) {
+    throw error::ConfigError("gpu: is " + std::to_string(config.gpu) +
+                             ", but this release computes on the CPU (gpu -1)");
+  }
+  const int32_t vocab_size = config.spec.model.vocab_size;
+  if (vocab_size != 0 && vocab_size != dataset.vocab_size) {
+    throw error::ConfigError("spec.model.vocab_size: is " + std::to_string(vocab_size) +
+                             ", but the data set in " + config.dataset_dir + " has " +
+                             std::to_string(dataset.vocab_size) +
+                             " token ids; leave it at 0 to take the tokenizer's");
+  }
+}
+
+engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::Dataset& dataset) {
+  engine::EngineOptions options;
+  options.vocab_size = dataset.vocab_size;
+  options.hidden_size = spec.model.hidden_size;
+  options.intermediate_size = spec.model.intermediate_size;
+  options.layers = spec.model.layers;
+  options.heads = spec.model.heads;
+  options.kv_heads = spec.model.kv_heads == 0 ? spec.model.heads : spec.model.kv_heads;
+  options.rope_theta = spec.model.rope_theta;
+  options.norm_eps = spec.model.norm_eps;
+  options.tie_embeddings = spec.model.tie_embeddings;
+  for (const std::string& name : spec.norm.layer_placements) {
+    options.placements.push_back(norm::ParsePlacement(name));
+  }
+  options.init_std = spec.init.std;
+  options.embedding_std = spec.init.embedding_std;
+  options.seed = static_cast<uint64_t>(spec.train.seed);
+  options.bf16 = spec.train.precision == config::Precision::kBf16;
+  options.beta1 = spec.train.beta1;
+  options.beta2 = spec.train.beta2;
+  options.adam_eps = spec.train.adam_eps;
+  options.weight_decay = spec.train.weight_decay;
+  options.clip_norm = spec.train.clip_norm;
+  options.deterministic = spec.train.deterministic;
+  options.context = spec.data.context;
+  return options;
+}
+
+checkpoint::Manifest MakeManifest(const config::TrialConfig& config, int64_t windows, int64_t step,
+                                  int64_t tokens) {
+  const data::Position position = data::PositionOf(step, config.spec.train.batch.sequences, windows);
+  checkpoint::Manifest manifest;
+  manifest.trial_id = config.trial_id;
+  manifest.term = config.fence.term;
+  manifest.epoch = config.fence.epoch;
+  manifest.step = step;
+  manifest.tokens = tokens;
+  manifest.data_epoch = position.epoch;
+  manifest.data_offset = position.offset;
+  manifest.data_windows = windows;
+  manifest.layer_placements = config.spec.norm.layer_placements;
+  manifest.spec_json = config.spec_json;
+  manifest.precision = config.spec.train.precision == config::Precision::kBf16 ? "bf16" : "fp32";
+  manifest.device = "cpu";
+  manifest.instruction_set = InstructionSet();
+  manifest.threads = config.threads;
+  manifest.world_size = config.world_size;
+  return manifest;
+}
+
+std::string InstructionSet() {
+  std::string name = at::get_cpu_capability();
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name;
+}
+
+}  // namespace mixln::worker::trainer::loop

@@ -1,0 +1,29 @@
+// What trial.json asks for, turned into what the engine and a checkpoint's manifest take; refuses what this
+// release cannot do.
+#pragma once
+
+#include <string>
+
+#include "worker/shards/dataset.h"
+#include "worker/trainer/checkpoint/manifest.h"
+#include "worker/trainer/config/config.h"
+#include "worker/trainer/engine/engine.h"
+
+namespace mixln::worker::trainer::loop {
+
+// Throws error::ConfigError for several ranks and for GPUs, and when the spec's vocabulary is not the data
+// set's.
+void CheckSupported(const config::TrialConfig& config, const shards::Dataset& dataset);
+
+// Sizes, placements and the optimizer. A vocab_size of 0 becomes the data set's.
+engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::Dataset& dataset);
+
+// The manifest of a checkpoint after `step` updates on `tokens` tokens, without files. `windows`: in the
+// training set.
+checkpoint::Manifest MakeManifest(const config::TrialConfig& config, int64_t windows, int64_t step,
+                                  int64_t tokens);
+
+// In lower case, as at::get_cpu_capability() names it: "default", "avx2", "avx512".
+std::string InstructionSet();
+
+}  // namespace mixln::worker::trainer::loop

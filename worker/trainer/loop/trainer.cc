@@ -1,0 +1,221 @@
+#include "worker/trainer/loop/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+
+#include "base/clock/clock.h"
+#include "worker/trainer/error/error.h"
+#include "worker/trainer/loop/divergence.h"
+#include "worker/trainer/loop/learning_rate.h"
+#include "worker/trainer/loop/say.h"
+#include "worker/trainer/loop/setup.h"
+
+namespace mixln::worker::trainer::loop {
+namespace {
+
+// Updates between measurements of the layers' gradient norms in a trial that evaluates only at its end.
+constexpr int64_t kLayerNormSteps = 100;
+
+shards::Dataset LoadDataset(const config::TrialConfig& config) {
+  auto dataset = shards::Dataset::Load(config.dataset_dir);
+  if (!dataset.ok()) {
+    throw error::DataError(std::string(dataset.status().message()) + "; prepare the data again");
+  }
+  CheckSupported(config, *dataset);
+  return *std::move(dataset);
+}
+
+// For printf.
+long long Wide(int64_t number) {
+  return number;
+}
+
+std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config,
+                                           const shards::Dataset& dataset) {
+  try {
+    return std::make_unique<engine::Engine>(MakeEngineOptions(config.spec, dataset));
+  } catch (const std::invalid_argument& problem) {
+    throw error::ConfigError(std::string("spec: ") + problem.what());
+  }
+}
+
+bool Due(int64_t step, int64_t every, int64_t last) {
+  return step == last || (every > 0 && step % every == 0);
+}
+
+}  // namespace
+
+Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, events::ControlSocket& control,
+                 int64_t& step)
+    : config_(config),
+      events_(events),
+      control_(control),
+      step_(step),
+      dataset_(LoadDataset(config)),
+      training_set_(dataset_, config.spec),
+      evaluation_set_(dataset_, config.spec),
+      engine_(MakeEngine(config, dataset_)),
+      writer_(config.attempt_dir),
+      progress_(Resume(config, training_set_.windows(), *engine_)) {
+  step_ = progress_.step;
+  if (progress_.own) last_checkpoint_ = progress_.step;
+}
+
+Outcome Trainer::Run() {
+  const events::Started started{
+      engine_->parameters(), progress_.step,
+      "cpu " + InstructionSet() + ", " + std::to_string(config_.threads) + " threads", training_set_.tokens(),
+      evaluation_set_.unigram_perplexity()};
+  Emit(started);
+  Say("trial %s: %lld parameters on %s; %lld training tokens; unigram perplexity %.2f",
+      config_.trial_id.c_str(), Wide(started.parameters), started.device.c_str(), Wide(started.train_tokens),
+      started.unigram_perplexity);
+  Say("events go to events.jsonl, checkpoints to %s/checkpoints", config_.attempt_dir.c_str());
+  if (progress_.step > 0)
+    Say("going on after step %lld from %s", Wide(progress_.step), progress_.folder.c_str());
+  // The rank may have been killed between the checkpoint and its event; telling it twice does no harm.
+  if (progress_.own) Report(checkpoint::Describe(progress_.folder, progress_.step));
+
+  // What was due after the checkpoint's step may have been cut off by the stop that made it.
+  if (progress_.step > 0 && EvaluationDue() && !Evaluate()) return Stop(Requests().stop_reason());
+  while (progress_.step < config_.spec.train.steps) {
+    if (const std::string& reason = Requests().stop_reason(); !reason.empty()) return Stop(reason);
+    TrainStep();
+    if (EvaluationDue() && !Evaluate()) return Stop(Requests().stop_reason());
+    if (CheckpointDue()) StartCheckpoint();
+    Report(writer_.Poll());
+  }
+  if (last_checkpoint_ != progress_.step) StartCheckpoint();
+  Report(writer_.Wait());
+  const double train_seconds = base::ToSeconds(train_time_);
+  Emit(events::Finished{train_seconds});
+  Say("finished: %lld steps; %.2f s of training here, %.2f%% of it outside the engine", Wide(progress_.step),
+      train_seconds, train_seconds > 0 ? 100 * (1 - base::ToSeconds(engine_time_) / train_seconds) : 0.0);
+  return Outcome::kFinished;
+}
+
+void Trainer::TrainStep() {
+  const base::Time begin = base::ReadClock().steady;
+  const std::vector<data::Range> batch = training_set_.Batch(progress_.step);
+  int64_t targets = 0;
+  for (const data::Range& range : batch) targets += data::Targets(range);
+  if (targets == 0) {
+    throw error::DataError("the batch of step " + std::to_string(progress_.step + 1) +
+                           " has nothing to predict: all its documents are empty; prepare the data again");
+  }
+  double total = 0;
+  const auto micro = static_cast<size_t>(MicroRows());
+  for (size_t first = 0; first < batch.size(); first += micro) {
+    const size_t rows = std::min(micro, batch.size() - first);
+    total += Compute(training_set_.Read(std::span(batch).subspan(first, rows)), static_cast<double>(targets));
+  }
+  events::StepDone done;
+  done.loss = total / static_cast<double>(targets);
+  done.lr = LearningRate(config_.spec.train, progress_.step);
+  done.gradient_norm = std::numeric_limits<double>::quiet_NaN();
+  const int64_t steps = config_.spec.train.steps;
+  const int64_t measure_every =
+      config_.spec.eval.every_steps > 0 ? config_.spec.eval.every_steps : kLayerNormSteps;
+  const int64_t step = progress_.step + 1;
+  if (std::isfinite(done.loss)) {  // else the weights are kept as they were
+    const base::Time update = base::ReadClock().steady;
+    const engine::UpdateReport report =
+        engine_->Update(done.lr, step == 1 || Due(step, measure_every, steps));
+    engine_time_ += base::ReadClock().steady - update;
+    done.gradient_norm = report.gradient_norm;
+    done.layer_gradient_norms = report.layer_gradient_norms;
+  }
+  progress_.tokens += targets;
+  progress_.step = step_ = step;
+  done.tokens = progress_.tokens;
+  const base::Duration took = base::ReadClock().steady - begin;
+  train_time_ += took;
+  done.tokens_per_second = static_cast<double>(targets) / std::max(base::ToSeconds(took), 1e-9);
+  Emit(done);
+  if (const std::string reason = Divergence(step, done.loss, done.gradient_norm); !reason.empty()) {
+    throw error::DivergedError(reason + "; the run has diverged: lower train.lr, or clip gradients");
+  }
+}
+
+double Trainer::Compute(const data::Rows& rows, double global_targets) {
+  // The engine only reads them.
+  const at::Tensor tokens =
+      at::from_blob(const_cast<int64_t*>(rows.tokens.data()), {rows.rows, rows.width}, at::dtype(at::kLong));
+  at::Tensor mask;
+  if (!rows.mask.empty()) {
+    mask = at::from_blob(const_cast<uint8_t*>(rows.mask.data()), {rows.rows, rows.width - 1},
+                         at::dtype(at::kByte));
+  }
+  if (global_targets <= 0) return engine_->Evaluate(tokens, mask);
+  const base::Time begin = base::ReadClock().steady;
+  const double total = engine_->ForwardBackward(tokens, mask, global_targets);
+  engine_time_ += base::ReadClock().steady - begin;
+  return total;
+}
+
+bool Trainer::Evaluate() {
+  const std::vector<data::Range>& ranges = evaluation_set_.ranges();
+  const auto micro = static_cast<size_t>(MicroRows());
+  double total = 0;
+  for (size_t first = 0; first < ranges.size(); first += micro) {
+    if (!Requests().stop_reason().empty()) return false;
+    const size_t rows = std::min(micro, ranges.size() - first);
+    total += Compute(evaluation_set_.Read(std::span(ranges).subspan(first, rows)), 0);
+    Report(writer_.Poll());
+  }
+  events::EvalDone done;
+  done.tokens = evaluation_set_.targets();
+  done.loss = total / static_cast<double>(done.tokens);
+  done.perplexity = std::exp(done.loss);
+  done.bits_per_byte = data::BitsPerByte(total, evaluation_set_.target_bytes());
+  Emit(done);
+  Say("step %lld of %lld: evaluation loss %.4f, perplexity %.2f (unigram %.2f), %.3f bits a byte",
+      Wide(progress_.step), Wide(config_.spec.train.steps), done.loss, done.perplexity,
+      evaluation_set_.unigram_perplexity(), done.bits_per_byte);
+  return true;
+}
+
+bool Trainer::EvaluationDue() const {
+  return Due(progress_.step, config_.spec.eval.every_steps, config_.spec.train.steps);
+}
+
+bool Trainer::CheckpointDue() {
+  const bool asked = Requests().TakeCheckpoint();
+  return asked || Due(progress_.step, config_.spec.checkpoint_every_steps, config_.spec.train.steps);
+}
+
+void Trainer::StartCheckpoint() {
+  Report(writer_.Wait());
+  writer_.Start(MakeManifest(config_, training_set_.windows(), progress_.step, progress_.tokens),
+                engine_->States());
+  last_checkpoint_ = progress_.step;
+}
+
+void Trainer::Report(const std::optional<checkpoint::Written>& written) {
+  if (written) EmitAt(written->step, events::CheckpointDone{written->path, written->size_bytes});
+}
+
+void Trainer::EmitAt(int64_t step, const events::RankEvent& event) {
+  events_.Append(static_cast<double>(base::ReadClock().wall.micros) * 1e-6, step, event);
+}
+
+int64_t Trainer::MicroRows() const {
+  const config::Batch& batch = config_.spec.train.batch;
+  return batch.micro_sequences > 0 ? std::min(batch.micro_sequences, batch.sequences) : batch.sequences;
+}
+
+Outcome Trainer::Stop(const std::string& reason) {
+  Say("stopping after step %lld: %s", Wide(progress_.step), reason.c_str());
+  if (last_checkpoint_ != progress_.step) StartCheckpoint();
+  Report(writer_.Wait());
+  return Outcome::kStopped;
+}
+
+events::Requests& Trainer::Requests() {
+  return control_.Poll(base::ReadClock().steady);
+}
+
+}  // namespace mixln::worker::trainer::loop
