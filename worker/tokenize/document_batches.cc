@@ -1,5 +1,7 @@
 #include "worker/tokenize/document_batches.h"
 
+#include "absl/strings/str_cat.h"
+
 namespace mixln::worker::tokenize {
 
 constexpr size_t kBatchBytes = 512 << 10;
@@ -30,6 +32,18 @@ absl::StatusOr<bool> DocumentBatches::Next(RawBatch& batch) {
     }
     if (!batch.documents.empty()) return true;
   }
+}
+
+absl::Status RequireBothSides(const SeenDocuments& seen, const std::vector<SourceFile>& sources) {
+  if (seen.train > 0 && seen.validation > 0) return absl::OkStatus();
+  const std::string corpus =
+      absl::StrCat("the corpus (", sources.front().path, sources.size() > 1 ? " and others" : "", ")");
+  if (seen.train + seen.validation == 0)
+    return absl::FailedPreconditionError(absl::StrCat(corpus, " holds no document with any text"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      corpus,
+      " is one document, so none can be held out for evaluation: use data.split: paragraph or line, or "
+      "give more files"));
 }
 
 absl::StatusOr<std::vector<Document>> ReadDocuments(RawBatch batch, uint64_t& replaced) {

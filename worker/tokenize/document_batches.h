@@ -51,6 +51,10 @@ class DocumentBatches {
   std::optional<corpus::DocumentReader> reader_;
 };
 
+// FAILED_PRECONDITION when a pass over `sources` saw too few documents to have both kinds: none or a single
+// one.
+absl::Status RequireBothSides(const SeenDocuments& seen, const std::vector<SourceFile>& sources);
+
 // Texts and hashes of a batch; empty documents are left out. Adds to `replaced` as corpus::TextOf.
 absl::StatusOr<std::vector<Document>> ReadDocuments(RawBatch batch, uint64_t& replaced);
 

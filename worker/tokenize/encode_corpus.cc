@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "worker/shards/shard_writer.h"
 #include "worker/tokenize/ordered_pipeline.h"
@@ -173,11 +172,7 @@ absl::StatusOr<EncodedCorpus> EncodeCorpus(const std::vector<SourceFile>& source
         for (const shards::ShardInfo& shard : part->shards) std::filesystem::remove(dir / shard.file);
       continue;
     }
-    if (seen.train == 0 || seen.validation == 0)
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the corpus (", sources.front().path, sources.size() > 1 ? " and others" : "",
-          ") is one document, so none can be held out for evaluation: use data.split: paragraph or line, or "
-          "give more files"));
+    if (auto status = RequireBothSides(seen, sources); !status.ok()) return status;
     return result;
   }
 }

@@ -111,8 +111,7 @@ absl::StatusOr<std::string> TrainTokenizer(const std::vector<SourceFile>& source
     if (auto status = Survey(sources, split, options.threads, rule, on_bytes, sample, seen); !status.ok())
       return status;
     if (rule.Repair(seen)) continue;
-    if (sample.sentences().empty())
-      return absl::FailedPreconditionError("the sources hold no training document to train a tokenizer on");
+    if (auto status = RequireBothSides(seen, sources); !status.ok()) return status;
     auto next = sample.sentences().begin();
     std::string error;
     std::string model = TrainSentencePiece(
