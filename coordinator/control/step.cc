@@ -41,13 +41,13 @@ absl::Status Apply(Context& context, const HeartbeatReceived& event) {
 }
 
 absl::Status Apply(Context& context, const AttemptReported& event) {
-  const absl::Status status = CheckSession(context, event.worker_id, event.session);
+  absl::Status status = CheckSession(context, event.worker_id, event.session);
   if (status.ok()) OnReport(context, event);
   return status;
 }
 
 absl::Status Apply(Context& context, const RankEventsReceived& event) {
-  const absl::Status status = CheckSession(context, event.worker_id, event.session);
+  absl::Status status = CheckSession(context, event.worker_id, event.session);
   return status.ok() ? OnRankEvents(context, event) : status;
 }
 

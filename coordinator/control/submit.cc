@@ -65,7 +65,7 @@ absl::Status SubmitSweep(Context& context, const SweepSubmitted& event) {
   }
   if (event.cells.empty()) return absl::InvalidArgumentError(absl::StrCat("sweep ", id, " has no cells"));
   for (const v1::Cell& cell : event.cells) {
-    const absl::Status fits = schedule::Fits(context.state, cell.spec());
+    absl::Status fits = schedule::Fits(context.state, cell.spec());
     if (!fits.ok()) return fits;
   }
 

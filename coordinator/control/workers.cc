@@ -92,7 +92,7 @@ absl::Status CheckSession(Context& context, const std::string& worker_id, uint64
 
 absl::Status OnConnected(Context& context, const WorkerConnected& event) {
   const v1::Hello& hello = event.hello;
-  const absl::Status status = CheckHello(context, hello);
+  absl::Status status = CheckHello(context, hello);
   if (!status.ok()) {
     context.decision.close_session = true;
     return status;
@@ -123,7 +123,7 @@ void OnDisconnected(Context& context, const WorkerDisconnected& event) {
 }
 
 absl::Status OnHeartbeat(Context& context, const HeartbeatReceived& event) {
-  const absl::Status status = CheckSession(context, event.worker_id, event.session);
+  absl::Status status = CheckSession(context, event.worker_id, event.session);
   if (!status.ok()) return status;
   state::WorkerRecord& record = context.state.workers.at(event.worker_id);
   RenewLease(context, record);
