@@ -78,50 +78,49 @@ class Validator {
     std::set<std::string> seen;
     bool hold = true;
     for (const v1::Parameter& parameter : search_.parameters()) {
-      const std::optional<std::string> refusal = RefuseToSweep(parameter.path());
-      if (refusal) {
+      if (const std::optional<std::string> refusal = RefuseParameter(parameter, seen)) {
         Add(PathOf(parameter), *refusal);
-      } else if (!seen.insert(parameter.path()).second) {
-        Add(PathOf(parameter), "is given twice: put all its values into one list");
-      } else if (parameter.values().empty()) {
-        Add(PathOf(parameter), "has no values: give a list such as [0, 1], or leave it out");
-      } else if (const std::string& path = parameter.path();
-                 spec_.base().norm().layer_placements_size() > 0 &&
-                 (path == "norm.alpha" || path == "norm.placement")) {
-        Add(PathOf(parameter), "has no effect beside norm.layer_placements: leave one of them out");
-      } else {
-        v1::Parameter& checked = *kept.add_parameters();
-        checked.set_path(parameter.path());
-        std::vector<int> numbers;
-        for (int i = 0; i < parameter.values_size(); ++i) {
-          const std::optional<std::string> error = CheckValue(parameter, i);
-          if (error) {
-            Add(PathOf(parameter, i), *error);
-            hold = false;
-          } else {
-            checked.add_values(parameter.values(i));
-            numbers.push_back(i);
-          }
-        }
-        if (numbers.empty()) {
-          kept.mutable_parameters()->RemoveLast();
-        } else {
-          numbers_.push_back(std::move(numbers));
-        }
+        hold = false;
         continue;
       }
-      hold = false;
+      v1::Parameter checked;
+      checked.set_path(parameter.path());
+      std::vector<int> numbers;
+      const FieldPath field = FindPath(parameter.path());
+      for (int i = 0; i < parameter.values_size(); ++i) {
+        if (const auto error = CheckValue(parameter.path(), field, parameter.values(i))) {
+          Add(PathOf(parameter, i), *error);
+          hold = false;
+        } else {
+          checked.add_values(parameter.values(i));
+          numbers.push_back(i);
+        }
+      }
+      if (numbers.empty()) continue;
+      *kept.add_parameters() = std::move(checked);
+      numbers_.push_back(std::move(numbers));
     }
     points_ = CountPoints(search_);
     *spec_.mutable_sweep() = std::move(kept);
     return hold;
   }
 
-  static std::optional<std::string> CheckValue(const v1::Parameter& parameter, int number) {
+  std::optional<std::string> RefuseParameter(const v1::Parameter& parameter,
+                                             std::set<std::string>& seen) const {
     const std::string& path = parameter.path();
-    const std::string& value = parameter.values(number);
+    if (std::optional<std::string> refusal = RefuseToSweep(path)) return refusal;
+    if (!seen.insert(path).second) return "is given twice: put all its values into one list";
+    if (parameter.values().empty()) return "has no values: give a list such as [0, 1], or leave it out";
+    if (spec_.base().norm().layer_placements_size() > 0 &&
+        (path == "norm.alpha" || path == "norm.placement")) {
+      return "has no effect beside norm.layer_placements: leave one of them out";
+    }
+    return std::nullopt;
+  }
+
+  static std::optional<std::string> CheckValue(const std::string& path, const FieldPath& field,
+                                               const std::string& value) {
     v1::TrialSpec scratch;
-    const FieldPath field = FindPath(path);
     if (std::optional<std::string> error = SetFromText(scratch, field, value)) return error;
     if (IsPresetSize(path) && NumberAt(scratch, field) == 0) return "must be at least 1, not 0";
     if (path == "data.tokenizer.model" && value[0] != '/') {

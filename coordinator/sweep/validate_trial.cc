@@ -1,7 +1,6 @@
 #include "coordinator/sweep/validate_trial.h"
 
 #include <google/protobuf/descriptor.h>
-#include <google/protobuf/message.h>
 
 #include <algorithm>
 #include <cmath>
@@ -20,7 +19,6 @@ namespace mixln::coordinator::sweep {
 namespace {
 
 using google::protobuf::FieldDescriptor;
-using google::protobuf::Message;
 
 struct Range {
   std::string_view path;
@@ -118,17 +116,21 @@ class Problems {
 };
 
 // Numbers beyond the enum's values can arrive in a message, where proto3 keeps them.
-void CheckEnums(const Message& message, const std::string& prefix, Problems& problems) {
-  for (const FieldDescriptor* field : InputFields(*message.GetDescriptor())) {
-    const std::string path = prefix + field->name();
-    const google::protobuf::Reflection& reflection = *message.GetReflection();
-    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-      CheckEnums(reflection.GetMessage(message, field), path + ".", problems);
-    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM && !field->is_repeated()) {
-      const int number = reflection.GetEnumValue(message, field);
-      if (number != 0 && field->enum_type()->FindValueByNumber(number) == nullptr) {
-        problems.Add(path, "is the unknown value number ", number, ": give ", TypeName(*field));
+void CheckEnums(const v1::TrialSpec& spec, Problems& problems) {
+  static const std::vector<std::pair<std::string, FieldPath>> enums = [] {
+    std::vector<std::pair<std::string, FieldPath>> found;
+    for (const std::string& path : InputPaths()) {
+      FieldPath fields = FindPath(path);
+      if (fields.back()->cpp_type() == FieldDescriptor::CPPTYPE_ENUM && !fields.back()->is_repeated()) {
+        found.emplace_back(path, std::move(fields));
       }
+    }
+    return found;
+  }();
+  for (const auto& [path, fields] : enums) {
+    const auto number = static_cast<int>(NumberAt(spec, fields));
+    if (number != 0 && fields.back()->enum_type()->FindValueByNumber(number) == nullptr) {
+      problems.Add(path, "is the unknown value number ", number, ": give ", TypeName(*fields.back()));
     }
   }
 }
@@ -254,8 +256,12 @@ std::vector<Problem> ValidateFields(const v1::TrialSpec& spec) {
     return with_paths;
   }();
   Problems problems;
-  v1::TrialSpec trial = spec;
-  ApplyPreset(*trial.mutable_model());
+  v1::TrialSpec with_preset;
+  if (!spec.model().preset().empty()) {
+    with_preset = spec;
+    ApplyPreset(*with_preset.mutable_model());
+  }
+  const v1::TrialSpec& trial = spec.model().preset().empty() ? spec : with_preset;
   for (const auto& [range, path] : ranges) {
     // Sizes that an unknown preset would give are not missing.
     if (IsPresetSize(range.path) && !trial.model().preset().empty() && NumberAt(trial, path) == 0) continue;
@@ -265,7 +271,7 @@ std::vector<Problem> ValidateFields(const v1::TrialSpec& spec) {
                    std::string(range.advice));
     }
   }
-  CheckEnums(trial, "", problems);
+  CheckEnums(trial, problems);
   CheckTexts(trial, problems);
   return problems.Take();
 }
