@@ -1,0 +1,61 @@
+#include "worker/agent/artifacts.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "agent_host.h"
+
+namespace mixln::worker::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(Artifacts, AnEmptyFolderIsClaimedAndKeepsItsCluster) {
+  const TemporaryFolder folder;
+  EXPECT_TRUE(ClaimArtifacts(folder / "root", "one").ok());
+  EXPECT_TRUE(ClaimArtifacts(folder / "root", "one").ok());
+  const absl::Status other = ClaimArtifacts(folder / "root", "two");
+  EXPECT_TRUE(absl::IsFailedPrecondition(other));
+  EXPECT_THAT(std::string(other.message()),
+              testing::AllOf(testing::HasSubstr("one"), testing::HasSubstr("two")));
+}
+
+TEST(Artifacts, AFolderThatHoldsOtherThingsIsNotClaimed) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "thesis.tex") << "x";
+  EXPECT_TRUE(absl::IsFailedPrecondition(ClaimArtifacts(folder.path(), "one")));
+}
+
+TEST(Artifacts, ADataCacheAloneIsNoOtherThing) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "data/abc");
+  EXPECT_TRUE(ClaimArtifacts(folder.path(), "one").ok());
+}
+
+TEST(Artifacts, DeletesWhatItIsToldAndNothingElse) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "trials/a/0");
+  fs::create_directories(folder / "trials/b/0");
+  EXPECT_TRUE(DeleteArtifact(folder.path(), "trials/a").ok());
+  EXPECT_FALSE(fs::exists(folder / "trials/a"));
+  EXPECT_TRUE(fs::exists(folder / "trials/b/0"));
+  EXPECT_TRUE(DeleteArtifact(folder.path(), "trials/a").ok()) << "again";
+}
+
+TEST(Artifacts, NeverDeletesOutsideItsRoot) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "root/trials");
+  fs::create_directories(folder / "precious");
+  fs::create_directory_symlink(folder / "precious", folder / "root/trials/link");
+  for (const std::string path :
+       {"../precious", "trials/../../precious", "", ".", "/", "trials/link", "trials/link/x", "trials//"})
+    EXPECT_FALSE(DeleteArtifact(folder / "root", path).ok()) << path;
+  EXPECT_FALSE(DeleteArtifact(folder / "root", (folder / "precious").string()).ok());
+  EXPECT_TRUE(fs::exists(folder / "precious"));
+  EXPECT_TRUE(fs::exists(folder / "root/trials"));
+}
+
+}  // namespace
+}  // namespace mixln::worker::agent
