@@ -22,6 +22,7 @@ struct Part {
   v1::AttemptReport report;  // as last sent
   std::set<int> slots;
   bool rank_zero = false;
+  bool stopping = false;  // told to stop; its ranks take a while to end
   int world_size = 1;
   int64_t step = 0;
   int64_t saved = 0;
@@ -199,7 +200,10 @@ class FaultModel {
       Report(worker, part->second);
     } else if (message.has_stop()) {
       const auto part = worker.parts.find(state::KeyOf(message.stop().fence()));
-      if (part != worker.parts.end()) return EndPart(worker, part->second, v1::ATTEMPT_OUTCOME_STOPPED);
+      if (part != worker.parts.end()) {
+        part->second.stopping = true;
+        return;
+      }
       Part nothing;
       nothing.status.set_trial_id(message.stop().trial_id());
       *nothing.status.mutable_fence() = message.stop().fence();
@@ -231,7 +235,9 @@ class FaultModel {
       const auto it = worker.parts.find(fence);
       if (it == worker.parts.end()) continue;
       Part& part = it->second;
-      if (part.status.phase() == v1::ATTEMPT_PHASE_PREPARING && Chance(0.7)) {
+      if (part.stopping) {
+        if (Chance(0.3)) EndPart(worker, part, v1::ATTEMPT_OUTCOME_STOPPED);
+      } else if (part.status.phase() == v1::ATTEMPT_PHASE_PREPARING && Chance(0.7)) {
         part.status.set_phase(v1::ATTEMPT_PHASE_RESERVED);
         if (part.rank_zero && part.world_size > 1) part.report.set_rendezvous(worker.id + ":1");
         Report(worker, part);
