@@ -92,8 +92,8 @@ MIXLN_INLINE void Forward(const AttentionShape& shape, const T* qkv, T* out, flo
         for (int64_t i = 0; i < count; ++i) {
           float* __restrict__ row = scores + i * keys_width;
           const int64_t seen = first + i + 1;
-          const float max = MaxOf(seen, [row](int64_t j) { return row[j]; });
-          for (int64_t j = 0; j < seen; ++j) row[j] = Exp(row[j] - max);
+          const float max = MaxRow(row, seen);
+          ExpRow(row, max, seen);
           const float sum = SumOf(seen, [row](int64_t j) { return row[j]; });
           const float inverse = 1.0F / sum;
           for (int64_t j = 0; j < seen; ++j) row[j] *= inverse;
@@ -162,10 +162,8 @@ MIXLN_INLINE void Backward(const AttentionShape& shape, const T* qkv, const T* o
           float* __restrict__ dp_row = dp + i * keys_width;
           const float row_lse = head_lse[first + i];
           const int64_t seen = first + i + 1;
-          for (int64_t j = 0; j < seen; ++j) {
-            p_row[j] = Exp(p_row[j] - row_lse);
-            dp_row[j] = p_row[j] * (dp_row[j] - delta);
-          }
+          ExpRow(p_row, row_lse, seen);
+          for (int64_t j = 0; j < seen; ++j) dp_row[j] = p_row[j] * (dp_row[j] - delta);
           for (int64_t j = seen; j < keys; ++j) p_row[j] = dp_row[j] = 0;
         }
         SmallGemm<false>(count, width, last, dp, keys_width, k, width, dq + first * width, width, false);

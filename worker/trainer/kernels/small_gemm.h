@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "worker/trainer/kernels/vector.h"
 
@@ -13,20 +12,15 @@ MIXLN_INLINE void GemmTile(int64_t depth, const float* a, int64_t a_stride, cons
                            float* c, int64_t c_stride, bool accumulate) {
   Vector sum[Rows][Vectors] = {};
   for (int64_t k = 0; k < depth; ++k) {
-    Vector right[Vectors];
-    for (int v = 0; v < Vectors; ++v) std::memcpy(&right[v], b + k * b_stride + v * kLanes, sizeof(Vector));
     for (int r = 0; r < Rows; ++r) {
       const float left = kTransposeA ? a[k * a_stride + r] : a[r * a_stride + k];
-      for (int v = 0; v < Vectors; ++v) sum[r][v] += left * right[v];
+      for (int v = 0; v < Vectors; ++v) sum[r][v] += left * MIXLN_LOAD_VECTOR(b + k * b_stride + v * kLanes);
     }
   }
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < Vectors; ++v) {
       float* to = c + r * c_stride + v * kLanes;
-      Vector old = {};
-      if (accumulate) std::memcpy(&old, to, sizeof(Vector));
-      old += sum[r][v];
-      std::memcpy(to, &old, sizeof(Vector));
+      MIXLN_STORE_VECTOR(to) = accumulate ? MIXLN_LOAD_VECTOR(to) + sum[r][v] : sum[r][v];
     }
   }
 }

@@ -3,70 +3,82 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <cstring>
 
 #include "worker/trainer/kernels/clones.h"
 
-// Eight floats in the compiler's own vector type: one register on AVX2, two on the baseline. Sums over a row
-// keep 16 running lanes and add them up in a fixed order, whatever the machine's width.
+// Eight floats in the compiler's own vector type: one register on AVX2, two on the baseline.
 namespace mixln::worker::trainer::kernels {
 
 using Vector = float __attribute__((vector_size(32)));
 inline constexpr int64_t kLanes = 8;
 
-// Adds up value(0) … value(count - 1) in a fixed order.
+// Adds up value(0) … value(count - 1), in an order that depends on the instruction set only.
 template <typename Value>
 MIXLN_INLINE float SumOf(int64_t count, Value value) {
-  constexpr int64_t kWidth = 16;
-  float lanes[kWidth] = {};
-  int64_t i = 0;
-  for (; i + kWidth <= count; i += kWidth) {
-#pragma GCC unroll 1
-    for (int64_t lane = 0; lane < kWidth; ++lane) lanes[lane] += value(i + lane);
-  }
-  for (; i < count; ++i) lanes[i % kWidth] += value(i);
-  for (int64_t half = kWidth / 2; half > 0; half /= 2) {
-    for (int64_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < count; ++i) sum += value(i);
+  return sum;
 }
 
-// The largest of value(0) … value(count - 1); NaN values may be skipped.
-template <typename Value>
-MIXLN_INLINE float MaxOf(int64_t count, Value value) {
-  constexpr int64_t kWidth = 16;
-  float lanes[kWidth];
-  std::fill(lanes, lanes + kWidth, value(0));
+// Reads and writes of eight floats at any address.
+using UnalignedVector = float __attribute__((vector_size(32), aligned(4), may_alias));
+#define MIXLN_LOAD_VECTOR(from) \
+  (*reinterpret_cast<const ::mixln::worker::trainer::kernels::UnalignedVector*>(from))
+#define MIXLN_STORE_VECTOR(to) (*reinterpret_cast<::mixln::worker::trainer::kernels::UnalignedVector*>(to))
+
+// The largest of a row of at least one; NaN elements may be skipped.
+MIXLN_INLINE float MaxRow(const float* row, int64_t count) {
+  Vector lanes = Vector{} + row[0];
   int64_t i = 0;
-  for (; i + kWidth <= count; i += kWidth) {
-    for (int64_t lane = 0; lane < kWidth; ++lane) {
-      const float candidate = value(i + lane);
-      lanes[lane] = candidate > lanes[lane] ? candidate : lanes[lane];
-    }
+  for (; i + kLanes <= count; i += kLanes) {
+    const Vector x = MIXLN_LOAD_VECTOR(row + i);
+    lanes = x > lanes ? x : lanes;
   }
-  for (; i < count; ++i) lanes[0] = std::max(lanes[0], value(i));
-  return *std::max_element(lanes, lanes + kWidth);
+  float max = lanes[0];
+  for (int64_t lane = 1; lane < kLanes; ++lane) max = lanes[lane] > max ? lanes[lane] : max;
+  for (; i < count; ++i) max = row[i] > max ? row[i] : max;
+  return max;
 }
 
-// e^x to about 1 unit in the last place, for x in [-87, 88]; clamped outside. Vectorizes, which std::exp does
-// not. Cephes' expf: x = n·ln 2 + r, and a polynomial of degree 5 in r.
-MIXLN_INLINE float Exp(float x) {
-  x = x < -87.0F ? -87.0F : x;
-  x = x > 88.0F ? 88.0F : x;
-  constexpr float kRound = 12582912.0F;  // 1.5·2^23: adding it rounds to an integer
-  const float shifted = x * 1.44269504088896341F + kRound;
-  const float n = shifted - kRound;
-  const float r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
-  float p = 1.9875691500e-4F;
-  p = p * r + 1.3981999507e-3F;
+// x = e^x to about 1 unit in the last place, for x in [-87, 88]; clamped outside. NaN stays NaN. In vectors
+// by hand: the compiler makes branches of a scalar one. Cephes' expf: x = n·ln 2 + r, and a polynomial in r.
+MIXLN_INLINE void ExpInPlace(Vector& x) {
+  using Bits = int32_t __attribute__((vector_size(32)));
+  const Vector low = Vector{} - 87.0F;
+  const Vector high = Vector{} + 88.0F;
+  x = x < low ? low : x;
+  x = x > high ? high : x;
+  const Vector round = Vector{} + 12582912.0F;  // 1.5·2^23: adding it rounds to an integer
+  const Vector shifted = x * 1.44269504088896341F + round;
+  const Vector n = shifted - round;
+  const Vector r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
+  Vector p = r * 1.9875691500e-4F + 1.3981999507e-3F;
   p = p * r + 8.3334519073e-3F;
   p = p * r + 4.1665795894e-2F;
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
-  p = p * r * r + r + 1.0F;
-  const int32_t exponent =
-      static_cast<int32_t>(std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound));
-  return p * std::bit_cast<float>(static_cast<uint32_t>(exponent + 127) << 23);
+  p = p * (r * r) + (r + 1.0F);
+  const Bits power = ((Bits)shifted - (Bits)round + 127) << 23;
+  x = p * (Vector)power;
+}
+
+// e^x of one number, with the same bits as in a vector.
+MIXLN_INLINE float Exp(float x) {
+  Vector v = Vector{} + x;
+  ExpInPlace(v);
+  return v[0];
+}
+
+// row[j] = e^(row[j] − shift).
+MIXLN_INLINE void ExpRow(float* row, float shift, int64_t count) {
+  int64_t j = 0;
+  for (; j + kLanes <= count; j += kLanes) {
+    Vector x = MIXLN_LOAD_VECTOR(row + j) - shift;
+    ExpInPlace(x);
+    MIXLN_STORE_VECTOR(row + j) = x;
+  }
+  for (; j < count; ++j) row[j] = Exp(row[j] - shift);
 }
 
 }  // namespace mixln::worker::trainer::kernels
