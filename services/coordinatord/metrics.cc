@@ -103,11 +103,11 @@ void Metrics::ObserveTrial(const v1::Trial* before, const v1::Trial& now) {
     queue_wait_.Observe(std::max(0.0, base::ToSeconds(placed - WaitBegin(*before))));
   }
   for (int i = 0; i < now.attempts_size(); ++i) {
-    const auto cause = now.attempts(i).cause();
-    const auto known = before != nullptr && i < before->attempts_size() ? before->attempts(i).cause()
-                                                                        : v1::FAILURE_CAUSE_UNSPECIFIED;
-    if (cause == known || cause == v1::FAILURE_CAUSE_UNSPECIFIED) continue;
-    const std::string name = v1::FailureCause_Name(cause).substr(sizeof "FAILURE_CAUSE_" - 1);
+    const auto& attempt = now.attempts(i);
+    const bool was_ended =
+        before != nullptr && i < before->attempts_size() && before->attempts(i).has_end_time();
+    if (was_ended || !attempt.has_end_time() || attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED) continue;
+    const std::string name = v1::FailureCause_Name(attempt.cause()).substr(sizeof "FAILURE_CAUSE_" - 1);
     attempt_failures_.Add({{"cause", absl::AsciiStrToLower(name)}}).Increment();
   }
 }

@@ -1,0 +1,193 @@
+#include "services/coordinatord/loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/store/memory_store.h"
+
+namespace mixln::services::coordinatord {
+namespace {
+
+namespace control = coordinator::control;
+namespace state = coordinator::state;
+
+// A store that asks the test before each commit, and counts them.
+class AskingStore : public coordinator::store::Store {
+ public:
+  absl::StatusOr<state::State> Load() override { return memory_.Load(); }
+  absl::Status Commit(const state::State& state, const control::Changes& changes) override {
+    ++commits;
+    const absl::Status answer = ask();
+    return answer.ok() ? memory_.Commit(state, changes) : answer;
+  }
+
+  std::function<absl::Status()> ask = [] { return absl::OkStatus(); };
+  std::atomic<int> commits = 0;
+
+ private:
+  coordinator::store::MemoryStore memory_{"c1"};
+};
+
+control::Event Submit(const std::string& id) {
+  control::SweepSubmitted event;
+  event.sweep.set_id(id);
+  event.sweep.set_uid(absl::StrCat("u-", id));
+  v1::Cell& cell = event.cells.emplace_back();
+  cell.mutable_spec()->mutable_resources()->set_ranks(1);
+  return event;
+}
+
+control::Event Connect(uint64_t session) {
+  control::WorkerConnected event;
+  event.session = session;
+  event.hello.set_worker_id("w1");
+  event.hello.set_instance(session);
+  return event;
+}
+
+class LoopTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    Loop::Effects effects{
+        .send = [this](const control::Command& command) { sent_.push_back(command); },
+        .close_session = [this](uint64_t session, const absl::Status&) { closed_.push_back(session); },
+        .close_all_sessions = [this](const absl::Status&) { ++closed_all_; },
+        .trials_deleted =
+            [this](const auto& ids) { deleted_.insert(deleted_.end(), ids.begin(), ids.end()); },
+        .fatal = [this](const absl::Status&) { ++fatal_; },
+    };
+    // No tick after the first: nothing happens but what the test submits.
+    Loop::Options options{.tick_seconds = 1e6, .clock = [] { return base::Now{}; }};
+    loop_ = std::make_unique<Loop>(store_, published_, metrics_, std::move(effects), std::move(options));
+    ASSERT_TRUE(loop_->Start().ok());
+  }
+
+  AskingStore store_;
+  Published published_{{}};
+  Metrics metrics_;
+  // Written by the loop's thread before it answers, read by the test after.
+  std::vector<control::Command> sent_;
+  std::vector<uint64_t> closed_;
+  std::vector<std::string> deleted_;
+  int closed_all_ = 0;
+  int fatal_ = 0;
+  std::unique_ptr<Loop> loop_;
+};
+
+TEST_F(LoopTest, NothingIsAnsweredShownOrSentBeforeItsCommit) {
+  bool answered = false;
+  bool shown = false;
+  size_t sent = 0;
+  store_.ask = [&] {
+    shown = published_.Workers().size() == 1;
+    sent = sent_.size();
+    EXPECT_FALSE(answered);
+    return absl::OkStatus();
+  };
+  std::promise<absl::Status> done;
+  loop_->Submit(Connect(1), [&](const Loop::Answer& answer) {
+    answered = true;
+    done.set_value(answer.outcome);
+  });
+  EXPECT_TRUE(done.get_future().get().ok());
+  EXPECT_EQ(store_.commits, 1);
+  EXPECT_FALSE(shown);
+  EXPECT_EQ(sent, 0U);
+  EXPECT_EQ(published_.Workers().size(), 1U);
+  ASSERT_FALSE(sent_.empty());
+  EXPECT_TRUE(sent_.front().message.has_welcome());
+}
+
+TEST_F(LoopTest, WhatCouldNotBeCommittedNeverWas) {
+  store_.ask = [] { return absl::InternalError("no"); };
+  const auto refused = loop_->Call(Submit("alpha"));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(published_.Sweep("alpha") == nullptr);
+  EXPECT_EQ(closed_all_, 1);
+
+  // Were it still in memory, another spec of the name would be refused.
+  store_.ask = [] { return absl::OkStatus(); };
+  auto other = Submit("alpha");
+  std::get<control::SweepSubmitted>(other).sweep.mutable_spec()->mutable_base()->mutable_train()->set_steps(
+      7);
+  EXPECT_TRUE(loop_->Call(std::move(other)).ok());
+  ASSERT_TRUE(published_.Sweep("alpha") != nullptr);
+  EXPECT_EQ(published_.Sweep("alpha")->spec().base().train().steps(), 7);
+}
+
+TEST_F(LoopTest, AFullDiskIsSaidAndSurvived) {
+  store_.ask = [] { return absl::ResourceExhaustedError("the disk is full"); };
+  const auto refused = loop_->Call(Submit("alpha"));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(refused.message(), "the disk is full");
+  EXPECT_EQ(fatal_, 0);
+  store_.ask = [] { return absl::OkStatus(); };
+  EXPECT_TRUE(loop_->Call(Submit("alpha")).ok());
+}
+
+TEST_F(LoopTest, AFailingDiskIsFatal) {
+  store_.ask = [] { return absl::DataLossError("the disk fails"); };
+  EXPECT_FALSE(loop_->Call(Submit("alpha")).ok());
+  EXPECT_EQ(fatal_, 1);
+}
+
+TEST_F(LoopTest, WhatArrivesDuringACommitSharesTheNext) {
+  std::promise<void> committing;
+  std::promise<void> go_on;
+  store_.ask = [&] {
+    if (store_.commits == 1) {
+      committing.set_value();
+      go_on.get_future().wait();
+    }
+    return absl::OkStatus();
+  };
+  std::vector<std::promise<absl::Status>> done(4);
+  const auto submit = [&](size_t i) {
+    loop_->Submit(Submit(absl::StrCat("s", i)),
+                  [&done, i](const Loop::Answer& answer) { done[i].set_value(answer.outcome); });
+  };
+  submit(0);
+  committing.get_future().wait();
+  for (size_t i = 1; i < 4; ++i) submit(i);
+  go_on.set_value();
+  for (auto& promise : done) EXPECT_TRUE(promise.get_future().get().ok());
+  EXPECT_EQ(store_.commits, 2);
+  EXPECT_EQ(published_.Sweeps().size(), 4U);
+}
+
+TEST_F(LoopTest, AnEventThatChangesNothingCostsNoCommit) {
+  EXPECT_EQ(loop_->Call(control::SweepCancelled{.sweep_id = "none"}).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_.commits, 0);
+}
+
+TEST_F(LoopTest, ANewerStreamOfAWorkerEndsTheOlder) {
+  EXPECT_TRUE(loop_->Call(Connect(1)).ok());
+  EXPECT_TRUE(loop_->Call(Connect(2)).ok());
+  EXPECT_THAT(closed_, testing::ElementsAre(1));
+}
+
+TEST_F(LoopTest, TheTrialsOfADeletedSweepAreNamed) {
+  ASSERT_TRUE(loop_->Call(Submit("alpha")).ok());
+  ASSERT_TRUE(loop_->Call(control::SweepCancelled{.sweep_id = "alpha"}).ok());
+  ASSERT_TRUE(loop_->Call(control::SweepDeleted{.sweep_id = "alpha"}).ok());
+  EXPECT_THAT(deleted_, testing::ElementsAre("alpha-0"));
+  EXPECT_TRUE(published_.Sweep("alpha") == nullptr);
+  EXPECT_TRUE(published_.Trials("").empty());
+}
+
+TEST_F(LoopTest, AfterStopEverybodyIsToldToComeBack) {
+  loop_->Stop();
+  EXPECT_EQ(loop_->Call(Submit("alpha")).code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace mixln::services::coordinatord
