@@ -19,4 +19,9 @@ std::string Divergence(int64_t step, double loss, double gradient_norm) {
   return "";
 }
 
+std::string EvaluationDivergence(int64_t step, double loss) {
+  if (std::isfinite(loss)) return "";
+  return "the evaluation loss after step " + std::to_string(step) + " is " + Shown(loss);
+}
+
 }  // namespace mixln::worker::trainer::loop

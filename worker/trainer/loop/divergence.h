@@ -10,4 +10,7 @@ namespace mixln::worker::trainer::loop {
 // empty: it has not. Pure: a resumed run judges as an uninterrupted one.
 std::string Divergence(int64_t step, double loss, double gradient_norm);
 
+// The same of an evaluation after `step` updates: the last update's weights have no training loss yet.
+std::string EvaluationDivergence(int64_t step, double loss);
+
 }  // namespace mixln::worker::trainer::loop

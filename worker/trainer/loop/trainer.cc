@@ -42,6 +42,12 @@ std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config,
   }
 }
 
+void ThrowIfDiverged(const std::string& reason) {
+  if (!reason.empty()) {
+    throw error::DivergedError(reason + "; the run has diverged: lower train.lr, or clip gradients");
+  }
+}
+
 bool Due(int64_t step, int64_t every, int64_t last) {
   return step == last || (every > 0 && step % every == 0);
 }
@@ -135,9 +141,7 @@ void Trainer::TrainStep() {
   train_time_ += took;
   done.tokens_per_second = static_cast<double>(targets) / std::max(base::ToSeconds(took), 1e-9);
   Emit(done);
-  if (const std::string reason = Divergence(step, done.loss, done.gradient_norm); !reason.empty()) {
-    throw error::DivergedError(reason + "; the run has diverged: lower train.lr, or clip gradients");
-  }
+  ThrowIfDiverged(Divergence(step, done.loss, done.gradient_norm));
 }
 
 double Trainer::Compute(const data::Rows& rows, double global_targets) {
@@ -172,6 +176,7 @@ bool Trainer::Evaluate() {
   done.perplexity = std::exp(done.loss);
   done.bits_per_byte = data::BitsPerByte(total, evaluation_set_.target_bytes());
   Emit(done);
+  ThrowIfDiverged(EvaluationDivergence(progress_.step, done.loss));
   Say("step %lld of %lld: evaluation loss %.4f, perplexity %.2f (unigram %.2f), %.3f bits a byte",
       Wide(progress_.step), Wide(config_.spec.train.steps), done.loss, done.perplexity,
       evaluation_set_.unigram_perplexity(), done.bits_per_byte);

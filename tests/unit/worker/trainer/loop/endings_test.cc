@@ -36,6 +36,8 @@ TEST(Divergence, IsWhatIsNoLongerANumber) {
   EXPECT_EQ(Divergence(7, 3.5, 100), "");
   EXPECT_EQ(Divergence(7, std::nan(""), 1), "the loss of step 7 is NaN");
   EXPECT_EQ(Divergence(7, 3.5, infinity), "the gradient norm of step 7 is infinite");
+  EXPECT_EQ(EvaluationDivergence(7, 3.5), "");
+  EXPECT_EQ(EvaluationDivergence(7, infinity), "the evaluation loss after step 7 is infinite");
 }
 
 }  // namespace

