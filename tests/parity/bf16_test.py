@@ -23,9 +23,11 @@ class Bf16(unittest.TestCase):
     def errors(self, m, autocast_logits_of):
         """Sums of squared errors by kind of tensor: ours, and autocast's."""
         ours, theirs = collections.Counter(), collections.Counter()
-        for seed in range(BATCHES):
-            weights = reference.weights_of(m, seed=seed, spread=0.05)
-            batch = mixln.batch(m, 4, 33, seed=seed)
+        cases = [(reference.weights_of(m, seed=seed, spread=0.05), mixln.batch(m, 4, 33, seed=seed))
+                 for seed in range(BATCHES)]
+        results = mixln.run_all(PROGRAM, [((dict(m, bf16=True), [batch], weights, ["logits", "gradients"]), {})
+                                          for weights, batch in cases])
+        for (weights, batch), result in zip(cases, results):
             exact_weights = reference.plain_weights(weights, torch.float64)
             exact = reference.Plain(m, exact_weights).logits(batch["tokens"][:, :-1])
             exact_loss = reference.mean_loss(exact, batch)
@@ -34,8 +36,6 @@ class Bf16(unittest.TestCase):
             parameters, logits = autocast_logits_of(weights, batch["tokens"][:, :-1])
             loss = reference.mean_loss(logits.float(), batch)
             loss.backward()
-            result = mixln.run(PROGRAM, dict(m, bf16=True), [batch], weights, ["logits", "gradients"])
-
             ours["logits"] += squared(result["tensors"]["logits"], exact)
             theirs["logits"] += squared(logits, exact)
             self.assertLess(abs(result["losses"][0] - exact_loss.item()), 2e-3)

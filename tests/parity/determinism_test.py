@@ -21,7 +21,7 @@ class Determinism(unittest.TestCase):
                     m = mixln.model("mix", bf16=bf16, clip_norm=1.0, vocab_size=301, context=96)
                     batches = [mixln.batch(m, 8, 96, seed=u, mask=u % 2 == 1, lr=1e-3) for u in range(4)]
                     first, second = (mixln.run(PROGRAM, m, batches, None, ["logits", "gradients", "parameters"], threads)
-                                     for _ in range(2))
+                                     for _ in range(2))  # two processes
                     self.assertEqual(first["losses"], second["losses"])
                     self.assertEqual(first["gradient_norms"], second["gradient_norms"])
                     for name, tensor in first["tensors"].items():

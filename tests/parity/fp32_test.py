@@ -45,37 +45,46 @@ class Fp32(unittest.TestCase):
         for name, error in found.items():
             self.assertLessEqual(error, LIMIT, name)
 
-    def run_ours(self, m, weights, batch, threads):
-        return mixln.run(PROGRAM, m, [batch], weights, ["logits", "gradients"], threads)
+    def check(self, cases, threads, expected):
+        """cases: (what, model, weights, batch). expected(case) gives logits, loss and the gradients by name."""
+        requests = [((m, [batch], weights, ["logits", "gradients"], threads), {}) for _, m, weights, batch in cases]
+        for case, ours in zip(cases, mixln.run_all(PROGRAM, requests)):
+            with self.subTest(case[0]):
+                self.compare(ours, *expected(*case[1:]))
 
     def test_pre_equals_hugging_face(self):
+        cases = []
         for what, changes, rows, time, masked in SHAPES:
-            with self.subTest(what):
-                m = mixln.model("pre", **changes)
-                weights = reference.weights_of(m)
-                batch = mixln.batch(m, rows, time, mask=masked)
-                hf = reference.load(reference.hugging_face(m), weights)
-                logits = hf(batch["tokens"][:, :-1]).logits
-                loss = reference.mean_loss(logits, batch)
-                loss.backward()
-                gradients = {n: p.grad for n, p in hf.named_parameters()}
-                self.compare(self.run_ours(m, weights, batch, 2), logits, loss.item(), gradients)
+            m = mixln.model("pre", **changes)
+            cases.append((what, m, reference.weights_of(m), mixln.batch(m, rows, time, mask=masked)))
+
+        def expected(m, weights, batch):
+            hf = reference.load(reference.hugging_face(m), weights)
+            logits = hf(batch["tokens"][:, :-1]).logits
+            loss = reference.mean_loss(logits, batch)
+            loss.backward()
+            return logits, loss.item(), {n: p.grad for n, p in hf.named_parameters()}
+
+        self.check(cases, 2, expected)
 
     def test_every_placement_equals_the_formulas(self):
+        cases = []
         for placements in ("pre", "post", "mix", ["pre", "post", "pre"]):
             for what, changes, rows, time, masked in SHAPES:
-                with self.subTest(placements=placements, what=what):
-                    if changes.get("layers") == 1 and isinstance(placements, list):
-                        continue
-                    m = mixln.model(placements, **changes)
-                    weights = reference.weights_of(m, seed=1)
-                    batch = mixln.batch(m, rows, time, seed=2, mask=masked)
-                    w = reference.plain_weights(weights, torch.float64)
-                    logits = reference.Plain(m, w).logits(batch["tokens"][:, :-1])
-                    loss = reference.mean_loss(logits, batch)
-                    loss.backward()
-                    gradients = {n: t.grad for n, t in w.items()}
-                    self.compare(self.run_ours(m, weights, batch, 1), logits, loss.item(), gradients)
+                if changes.get("layers") == 1 and isinstance(placements, list):
+                    continue
+                m = mixln.model(placements, **changes)
+                weights = reference.weights_of(m, seed=1)
+                cases.append((f"{placements}: {what}", m, weights, mixln.batch(m, rows, time, seed=2, mask=masked)))
+
+        def expected(m, weights, batch):
+            w = reference.plain_weights(weights, torch.float64)
+            logits = reference.Plain(m, w).logits(batch["tokens"][:, :-1])
+            loss = reference.mean_loss(logits, batch)
+            loss.backward()
+            return logits, loss.item(), {n: t.grad for n, t in w.items()}
+
+        self.check(cases, 1, expected)
 
 
 if __name__ == "__main__":

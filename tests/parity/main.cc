@@ -158,12 +158,12 @@ void Run(const std::string& folder) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: mixln-parity FOLDER\n";
+  if (argc < 2) {
+    std::cerr << "usage: mixln-parity FOLDER...\n";
     return 64;
   }
   try {
-    Run(argv[1]);
+    for (int i = 1; i < argc; ++i) Run(argv[i]);
   } catch (const std::exception& error) {
     std::cerr << "mixln-parity: " << error.what() << '\n';
     return 70;

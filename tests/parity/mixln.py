@@ -52,20 +52,33 @@ def write(folder, m, batches, weights=None, outputs=(), threads=1, serve=False):
     dump("weights.f32", (weights or {}).values(), torch.float32)
 
 
-def run(program, *args, **kwargs):
-    """Returns result.json with "tensors" as a dict of tensors."""
-    with tempfile.TemporaryDirectory() as folder:
-        write(folder, *args, **kwargs)
-        subprocess.run([program, folder], check=True)
-        with open(os.path.join(folder, "result.json")) as f:
-            result = json.load(f)
-        data = torch.from_numpy(np.fromfile(os.path.join(folder, "output.f32"), dtype=np.float32))
+def read(folder):
+    """result.json with "tensors" as a dict of tensors."""
+    with open(os.path.join(folder, "result.json")) as f:
+        result = json.load(f)
+    data = torch.from_numpy(np.fromfile(os.path.join(folder, "output.f32"), dtype=np.float32))
     tensors, at = {}, 0
     for t in result["tensors"]:
         size = int(np.prod(t["shape"]))
         tensors[t["name"]] = data[at:at + size].view(t["shape"])
         at += size
     return dict(result, tensors=tensors)
+
+
+def run_all(program, requests):
+    """The results of many requests, each the arguments of write(), from one process: starting one is what takes long."""
+    with tempfile.TemporaryDirectory() as parent:
+        folders = []
+        for i, (args, kwargs) in enumerate(requests):
+            folders.append(os.path.join(parent, str(i)))
+            os.mkdir(folders[-1])
+            write(folders[-1], *args, **kwargs)
+        subprocess.run([program, *folders], check=True)
+        return [read(folder) for folder in folders]
+
+
+def run(program, *args, **kwargs):
+    return run_all(program, [(args, kwargs)])[0]
 
 
 def relative(a, b):
