@@ -29,6 +29,9 @@ template <typename... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
+// Clang before 17 does not deduce aggregates by itself.
+template <typename... Handlers>
+Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 // A loopback socket that listens on a port of the system's choosing; its number is 10 or more, out of the way
 // of the numbers that children get.
