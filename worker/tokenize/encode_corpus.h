@@ -29,7 +29,7 @@ struct EncodedCorpus {
 
 // Encodes each different document once, in the order of the sources, ends it with eos, and writes
 // train-*.tokens and validation-*.tokens to `dir`, which holds none yet. The output does not depend on
-// `threads`. Memory: some batches a thread, and about 25 bytes a different document to know it again.
+// `threads`. Memory: some batches a thread, and 20 to 40 bytes a different document to know it again.
 // FAILED_PRECONDITION when the documents cannot be read, or there is only one and so none can be held out.
 absl::StatusOr<EncodedCorpus> EncodeCorpus(const std::vector<SourceFile>& sources, corpus::Split split,
                                            const SentencePiece& tokenizer, SplitRule rule,
