@@ -153,6 +153,13 @@ uint64_t CurveDatabase::Cursor(const std::string& trial_id, const v1::Fence& fen
   return ReadCursor(database_, MakeKey(query.getColumn(0).getInt64(), fence, rank));
 }
 
+std::vector<std::string> CurveDatabase::TrialIds() {
+  std::vector<std::string> ids;
+  SQLite::Statement query(database_, "SELECT name FROM trials ORDER BY name");
+  while (query.executeStep()) ids.push_back(query.getColumn(0).getString());
+  return ids;
+}
+
 v1::Curve CurveDatabase::Read(const std::string& trial_id, const std::string& metric, int32_t max_points) {
   v1::Curve all;
   SQLite::Statement query(

@@ -32,6 +32,9 @@ class CurveDatabase {
   // Sequence number of the last stored event of this rank of this attempt; 0: none.
   uint64_t Cursor(const std::string& trial_id, const v1::Fence& fence, int32_t rank);
 
+  // The trials that have curves or cursors.
+  std::vector<std::string> TrialIds();
+
   // One metric of a trial by step, thinned evenly to `max_points` with both ends kept; 0: all. Empty when
   // there is none.
   v1::Curve Read(const std::string& trial_id, const std::string& metric, int32_t max_points);

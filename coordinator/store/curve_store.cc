@@ -95,6 +95,15 @@ absl::StatusOr<uint64_t> CurveStore::Cursor(const std::string& trial_id, const v
   }
 }
 
+absl::StatusOr<std::vector<std::string>> CurveStore::TrialIds() {
+  const std::lock_guard lock(reading_mutex_);
+  try {
+    return reader_.TrialIds();
+  } catch (const SQLite::Exception& error) {
+    return ToStatus(error, path_);
+  }
+}
+
 absl::StatusOr<v1::Curve> CurveStore::Read(const std::string& trial_id, const std::string& metric,
                                            int32_t max_points) {
   const std::lock_guard lock(reading_mutex_);

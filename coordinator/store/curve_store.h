@@ -55,6 +55,7 @@ class CurveStore {
 
   // As CurveDatabase; they see what is committed, and may be called by any thread.
   absl::StatusOr<uint64_t> Cursor(const std::string& trial_id, const v1::Fence& fence, int32_t rank);
+  absl::StatusOr<std::vector<std::string>> TrialIds();
   absl::StatusOr<v1::Curve> Read(const std::string& trial_id, const std::string& metric, int32_t max_points);
 
  private:

@@ -83,6 +83,7 @@ Coordinator::~Coordinator() {
   // Ends what waits inside calls first, so that the server has nothing to wait for.
   parts.published.Stop();
   parts.logs.Stop();
+  parts.sessions.CloseAll(absl::UnavailableError("the coordinator is shutting down: come back soon"));
   if (parts.server != nullptr) {
     parts.server->GetHealthCheckService()->Shutdown();
     parts.server->Shutdown(std::chrono::system_clock::now() + kShutdownLimit);
@@ -93,8 +94,9 @@ Coordinator::~Coordinator() {
 absl::Status Coordinator::Open(Options options) {
   Parts& parts = *parts_;
   // Addresses that can never do are refused before anything is touched.
-  for (const auto& address : {options.listen, options.metrics_listen}) {
-    if (auto parsed = ParseLoopback(address); !parsed.ok()) return parsed.status();
+  if (auto parsed = ParseLoopback(options.listen); !parsed.ok()) return parsed.status();
+  if (!options.metrics_listen.empty()) {
+    if (auto parsed = ParseLoopback(options.metrics_listen); !parsed.ok()) return parsed.status();
   }
   auto lock = store::TakeStateFolder(options.state_dir);
   if (!lock.ok()) return lock.status();
@@ -109,6 +111,16 @@ absl::Status Coordinator::Open(Options options) {
   auto curves = store::CurveStore::Open(options.state_dir / "metrics.db", std::move(curve_options));
   if (!curves.ok()) return curves.status();
   parts.curves = std::move(*curves);
+  // A sweep's rows go first, then its curves: a crash between the two leaves curves without a trial.
+  auto loaded = parts.store->Load();
+  if (!loaded.ok()) return loaded.status();
+  auto recorded = parts.curves->TrialIds();
+  if (!recorded.ok()) return recorded.status();
+  std::vector<std::string> orphans;
+  for (auto& trial_id : *recorded) {
+    if (!loaded->trials.contains(trial_id)) orphans.push_back(std::move(trial_id));
+  }
+  parts.curves->Delete(std::move(orphans));
 
   options.control.version = std::string(base::version::kVersion);
   Loop::Effects effects{
@@ -125,6 +137,7 @@ absl::Status Coordinator::Open(Options options) {
 }
 
 absl::Status Coordinator::ServeMetrics(const std::string& listen) {
+  if (listen.empty()) return absl::OkStatus();
   Parts& parts = *parts_;
   auto address = ParseLoopback(listen);
   if (!address.ok()) return address.status();

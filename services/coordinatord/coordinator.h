@@ -15,7 +15,8 @@ namespace mixln::services::coordinatord {
 class Coordinator {
  public:
   struct Options {
-    // Where to serve gRPC and /metrics: host:port on the loopback; port 0: any free one.
+    // Where to serve gRPC and /metrics: host:port on the loopback; port 0: any free one. No /metrics when
+    // that is empty.
     std::string listen = "127.0.0.1:7410";
     std::string metrics_listen = "127.0.0.1:7411";
     // Folder of the databases, on a local disk; made if there is none.
@@ -33,7 +34,7 @@ class Coordinator {
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;
 
-  // host:port as bound.
+  // host:port as bound; empty when there is no /metrics.
   const std::string& grpc_address() const { return grpc_address_; }
   const std::string& metrics_address() const { return metrics_address_; }
 

@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string(mixln::base::version::kVersion));
   app.add_option("--listen", options.listen, "host:port to serve gRPC on; port 0: any free one")
       ->capture_default_str();
-  app.add_option("--metrics-listen", options.metrics_listen, "host:port to serve /metrics on")
+  app.add_option("--metrics-listen", options.metrics_listen, "host:port to serve /metrics on; empty: do not")
       ->capture_default_str();
   app.add_option("--state-dir", options.state_dir, "folder of the databases, on a local disk")
       ->capture_default_str();

@@ -172,8 +172,10 @@ TEST_F(CurveStoreTest, ThinningKeepsBothEndsAndSpreadsTheRest) {
 TEST_F(CurveStoreTest, ADeletedTrialHasNoCurveAndNoCursor) {
   Rank rank(1);
   Store(rank.Started(0).Step(1, 5).Take());
+  EXPECT_THAT(*store_->TrialIds(), ElementsAre("alpha-0"));
   store_->Delete({"alpha-0"});
   ASSERT_TRUE(store_->Flush().ok());
+  EXPECT_TRUE(store_->TrialIds()->empty());
   EXPECT_EQ(Read("loss").steps_size(), 0);
   EXPECT_EQ(*store_->Cursor("alpha-0", rank.fence(), 0), 0U);
   // The name may be used again.
