@@ -42,7 +42,8 @@ void Pin(const std::string& cpus) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  char* const argv[] = {const_cast<char*>(trainer), nullptr};
+  char file[] = "trial.json";  // in the rank's folder, which is the working directory
+  char* const argv[] = {const_cast<char*>(trainer), file, nullptr};
   execv(trainer, argv);
   dprintf(STDERR_FILENO, "cannot start the trainer %s: %s\n", trainer, strerror(errno));
   _exit(70);
