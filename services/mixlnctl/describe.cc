@@ -1,0 +1,247 @@
+// `describe`: everything about one sweep or trial, and what to do next.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/sweep/resolve.h"
+#include "services/mixlnctl/exit_codes.h"
+#include "services/mixlnctl/format.h"
+#include "services/mixlnctl/lookup.h"
+#include "services/mixlnctl/output.h"
+#include "services/mixlnctl/session.h"
+#include "services/mixlnctl/table.h"
+#include "services/mixlnctl/trial_text.h"
+
+namespace mixln::services::mixlnctl {
+namespace {
+
+constexpr size_t kKeyWidth = 13;
+
+double NowSeconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// "Key:         value", or nothing for an empty value.
+void Line(Io& io, const std::string& key, const std::string& value) {
+  if (value.empty()) return;
+  const std::string gap(key.size() + 1 < kKeyWidth ? kKeyWidth - key.size() - 1 : 1, ' ');
+  io.out << io.out_style.Bold(absl::StrCat(key, ":")) << gap << value << "\n";
+}
+
+void Indented(Io& io, const Table& table) {
+  for (const std::string& line : table.Lines(io.out_style)) io.out << "  " << line << "\n";
+}
+
+std::string WithAge(const google::protobuf::Timestamp& time) {
+  if (time.seconds() == 0) return "";
+  return absl::StrCat(TimeText(time), " (", AgeText(time, NowSeconds()), " ago)");
+}
+
+std::string LayerText(const v1::NormSpec& norm) {
+  std::string text(coordinator::sweep::PlacementName(norm.placement()));
+  if (norm.layer_placements_size() > 0) {
+    absl::StrAppend(&text, ", ", norm.post_layers(), " of ", Plural(norm.layer_placements_size(), "layer"),
+                    " post");
+  }
+  if (norm.placement() == v1::PLACEMENT_MIX) absl::StrAppend(&text, " (alpha ", norm.alpha(), ")");
+  return text;
+}
+
+std::string ModelText(const v1::ModelSpec& model) {
+  std::string text = model.preset();
+  absl::StrAppend(&text, text.empty() ? "" : ", ", Plural(model.layers(), "layer"), " of ",
+                  model.hidden_size(), " channels, ", Plural(model.heads(), "head"));
+  if (model.vocab_size() > 0) {
+    absl::StrAppend(&text, ", ", FormatCount(static_cast<double>(coordinator::sweep::ParameterCount(model))),
+                    " parameters");
+  }
+  return text;
+}
+
+std::string TrainText(const v1::TrialSpec& spec) {
+  const auto& train = spec.train();
+  return absl::StrCat(Plural(train.steps(), "step"), " of ", train.batch().sequences(), " x ",
+                      spec.data().context(), " tokens, lr ", train.lr(), ", seed ", train.seed());
+}
+
+void Next(Io& io, const std::vector<std::string>& commands) {
+  for (const std::string& command : commands) io.err << "  " << io.err_style.Cyan(command) << "\n";
+}
+
+void DescribeSweep(Io& io, const v1::Sweep& sweep, const v1::ListTrialsResponse& trials) {
+  Line(io, "Sweep", sweep.id());
+  Line(io, "Uid", sweep.uid());
+  Line(io, "State", CountsText(sweep.counts()));
+  Line(io, "Created", WithAge(sweep.create_time()));
+  Line(io, "Ended", WithAge(sweep.end_time()));
+  Line(io, "Artifacts", sweep.artifact_uri());
+  for (const auto& p : sweep.spec().sweep().parameters()) {
+    std::string values;
+    for (const std::string& value : p.values()) absl::StrAppend(&values, values.empty() ? "" : ", ", value);
+    Line(io, "Swept", absl::StrCat(p.path(), " over ", values));
+  }
+  if (!trials.trials().empty()) {
+    Line(io, "Model", ModelText(trials.trials(0).spec().model()));
+    Line(io, "Training", TrainText(trials.trials(0).spec()));
+  }
+  for (const std::string& note : sweep.notes()) Line(io, "Note", note);
+  Table table({{"TRIAL"},
+               {"PARAMETERS"},
+               {"STATE"},
+               {"STEP", Align::kRight},
+               {"PERPLEXITY", Align::kRight},
+               {"REASON"}});
+  for (const v1::Trial& t : trials.trials()) {
+    table.AddRow({t.id(), ParameterText(t.parameters()), PaintState(StateName(t.state()), io.out_style),
+                  absl::StrCat(t.progress().step(), "/", t.spec().train().steps()),
+                  FormatPerplexity(t.progress().perplexity()), t.reason()});
+  }
+  io.out << "\n";
+  Indented(io, table);
+  if (ExitCodeOf(sweep.counts()) == kUnfinished) {
+    Next(io, {absl::StrCat("mixlnctl watch ", sweep.id()), absl::StrCat("mixlnctl cancel ", sweep.id())});
+  } else {
+    Next(io, {absl::StrCat("mixlnctl results ", sweep.id()), absl::StrCat("mixlnctl delete ", sweep.id())});
+  }
+}
+
+void PrintAttempts(Io& io, const v1::Trial& trial) {
+  if (trial.attempts().empty()) return;
+  io.out << "\n" << io.out_style.Bold("Attempts:") << "\n";
+  Table table({{"NUMBER", Align::kRight},
+               {"FENCE"},
+               {"WORKER"},
+               {"FROM STEP", Align::kRight},
+               {"STARTED"},
+               {"TIME"},
+               {"ENDED BY"},
+               {"MESSAGE"}});
+  int number = 0;
+  for (const v1::Attempt& a : trial.attempts()) {
+    std::string workers;
+    for (const v1::RankPlacement& rank : a.ranks()) {
+      const std::string place = absl::StrCat(rank.worker_id(), ":", rank.slot());
+      absl::StrAppend(&workers, workers.empty() ? "" : ",", place);
+    }
+    const bool live = a.end_time().seconds() == 0;
+    const double end = live ? NowSeconds() : SecondsOf(a.end_time());
+    std::string how = a.cause() == v1::FAILURE_CAUSE_UNSPECIFIED ? "-" : CauseName(a.cause());
+    table.AddRow({absl::StrCat(++number), absl::StrCat(a.fence().term(), "-", a.fence().epoch()),
+                  workers.empty() ? "-" : workers, absl::StrCat(a.resume_step()), TimeText(a.create_time()),
+                  FormatDuration(end - SecondsOf(a.create_time())), live ? "(live)" : how, a.message()});
+  }
+  Indented(io, table);
+}
+
+void PrintCheckpoints(Io& io, const v1::Trial& trial) {
+  if (trial.checkpoints().empty()) return;
+  io.out << "\n" << io.out_style.Bold("Checkpoints:") << "\n";
+  Table table(
+      {{"STEP", Align::kRight}, {"SIZE", Align::kRight}, {"PATH BELOW THE ARTIFACTS ROOT"}, {"REMARK"}});
+  for (const v1::Checkpoint& c : trial.checkpoints()) {
+    table.AddRow(
+        {absl::StrCat(c.step()), FormatBytes(c.size_bytes()), c.path(), c.bad() ? "does not load" : ""});
+  }
+  Indented(io, table);
+}
+
+void DescribeTrial(Io& io, const v1::Trial& trial) {
+  const v1::TrialProgress& progress = trial.progress();
+  Line(io, "Trial", trial.id());
+  Line(io, "Sweep", trial.sweep_id());
+  Line(io, "Parameters", ParameterText(trial.parameters()));
+  Line(io, "State", PaintState(StateName(trial.state()), io.out_style));
+  Line(io, trial.state() == v1::TRIAL_STATE_PENDING ? "Waits" : "Reason", trial.reason());
+  Line(io, "Doing", IsTerminal(trial.state()) ? "" : progress.phase());
+  if (trial.not_before().seconds() > 0 && SecondsOf(trial.not_before()) > NowSeconds()) {
+    Line(io, "Next try", absl::StrCat("in ", FormatDuration(SecondsOf(trial.not_before()) - NowSeconds())));
+  }
+  if (trial.cancel_requested() && !IsTerminal(trial.state())) Line(io, "Cancel", "asked for");
+  Line(io, "Retry of", trial.retry_of());
+  Line(io, "Created", WithAge(trial.create_time()));
+  Line(io, "Started", WithAge(trial.start_time()));
+  Line(io, "Ended", WithAge(trial.end_time()));
+  Line(io, "Trained", trial.train_seconds() > 0 ? FormatDuration(trial.train_seconds()) : "");
+  Line(io, "Model", ModelText(trial.spec().model()));
+  Line(io, "Norms", LayerText(trial.spec().norm()));
+  Line(io, "Training", TrainText(trial.spec()));
+  Line(io, "Step", absl::StrCat(progress.step(), " of ", trial.spec().train().steps()));
+  if (progress.tokens() > 0) Line(io, "Tokens", FormatCount(static_cast<double>(progress.tokens())));
+  if (progress.loss() != 0) Line(io, "Loss", FormatLoss(progress.loss()));
+  if (progress.perplexity() != 0) {
+    std::string text = FormatPerplexity(progress.perplexity());
+    if (progress.bits_per_byte() > 0)
+      absl::StrAppend(&text, ", ", FormatLoss(progress.bits_per_byte()), " bits/byte");
+    if (progress.unigram_perplexity() > 0) {
+      absl::StrAppend(&text, " (word frequencies alone: ", FormatPerplexity(progress.unigram_perplexity()),
+                      ")");
+    }
+    Line(io, "Perplexity", text);
+  }
+  if (!IsTerminal(trial.state()) && progress.tokens_per_second() > 0) {
+    Line(io, "Speed", absl::StrCat(FormatCount(progress.tokens_per_second()), " tokens/s"));
+  }
+  PrintAttempts(io, trial);
+  PrintCheckpoints(io, trial);
+  std::vector<std::string> next;
+  if (!trial.attempts().empty()) next.push_back(absl::StrCat("mixlnctl logs ", trial.id()));
+  if (!IsTerminal(trial.state())) next.push_back(absl::StrCat("mixlnctl cancel ", trial.id()));
+  if (trial.state() == v1::TRIAL_STATE_PENDING) next.emplace_back("mixlnctl nodes");
+  next.push_back(absl::StrCat("mixlnctl results ", trial.sweep_id()));
+  Next(io, next);
+}
+
+struct DescribeOptions {
+  std::string name;
+  OutputFormat format = OutputFormat::kTable;
+};
+
+absl::StatusOr<int> Describe(Session& session, const DescribeOptions& options, bool is_sweep) {
+  Io& io = session.io;
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  if (!is_sweep) {
+    auto trial = FindTrial(**client, options.name);
+    if (!trial.ok()) return trial.status();
+    if (IsMessageFormat(options.format)) {
+      if (auto status = PrintMessage(io, options.format, *trial); !status.ok()) return status;
+      return kOk;
+    }
+    DescribeTrial(io, *trial);
+    return kOk;
+  }
+  auto sweep = FindSweep(**client, options.name);
+  if (!sweep.ok()) return sweep.status();
+  if (IsMessageFormat(options.format)) {
+    if (auto status = PrintMessage(io, options.format, *sweep); !status.ok()) return status;
+    return kOk;
+  }
+  auto trials = ListTrials(**client, sweep->id());
+  if (!trials.ok()) return trials.status();
+  DescribeSweep(io, *sweep, *trials);
+  return kOk;
+}
+
+}  // namespace
+
+void AddDescribeCommand(CLI::App& app, Session& session) {
+  CLI::App* describe =
+      app.add_subcommand("describe", "Everything about a sweep or trial: why it waits, how it failed")
+          ->group("Look");
+  describe->require_subcommand(1);
+  auto options = std::make_shared<DescribeOptions>();
+  for (const bool is_sweep : {true, false}) {
+    CLI::App* command = describe->add_subcommand(
+        is_sweep ? "sweep" : "trial", is_sweep ? "A sweep and its trials" : "A trial and its attempts");
+    command->add_option("name", options->name, is_sweep ? "Its name or uid" : "Its name")
+        ->type_name(is_sweep ? "SWEEP" : "TRIAL")
+        ->required();
+    AddOutputOption(command, &options->format, /*has_names=*/false);
+    command->callback([&session, options, is_sweep] {
+      session.action = [&session, options, is_sweep] { return Describe(session, *options, is_sweep); };
+    });
+  }
+}
+
+}  // namespace mixln::services::mixlnctl
