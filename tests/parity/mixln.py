@@ -7,6 +7,9 @@ import tempfile
 import numpy as np
 import torch
 
+# Models this small gain nothing from threads, and lose much on a busy machine.
+torch.set_num_threads(1)
+
 MODEL = dict(vocab_size=61, hidden_size=48, intermediate_size=88, layers=3, heads=4, kv_heads=4, rope_theta=10000.0,
              norm_eps=1e-6, tie_embeddings=False, seed=7, bf16=False, weight_decay=0.0, clip_norm=0.0, context=64)
 

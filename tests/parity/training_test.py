@@ -38,7 +38,7 @@ def train(m, parameters, logits_of, batches):
 
 class Training(unittest.TestCase):
     def compare(self, m, weights, batches, losses, norms, parameters):
-        ours = mixln.run(PROGRAM, m, batches, weights, ["parameters"], threads=2)
+        ours = mixln.run(PROGRAM, m, batches, weights, ["parameters"])
         for step in range(STEPS):
             self.assertLessEqual(abs(ours["losses"][step] / losses[step] - 1), 1e-5, f"loss of step {step}")
             self.assertLessEqual(abs(ours["gradient_norms"][step] / norms[step] - 1), 1e-4, f"norm of step {step}")
