@@ -128,6 +128,15 @@ TEST_F(CurveStoreTest, ABatchThatComesTwiceCountsOnce) {
   EXPECT_THAT(Read("loss").steps(), ElementsAre(1, 2));
 }
 
+TEST_F(CurveStoreTest, OfABatchThatOverlapsOnlyTheNewEventsCount) {
+  Rank rank(1);
+  auto batch = rank.Started(0).Step(1, 5).Take();
+  Store(batch);
+  batch.MergeFrom(rank.Step(2, 4).Take());
+  EXPECT_EQ(Store(batch), 3U);
+  EXPECT_THAT(Read("loss").values(), ElementsAre(5.0, 4.0));
+}
+
 TEST_F(CurveStoreTest, NothingIsTakenAfterAGap) {
   Rank rank(1);
   Store(rank.Started(0).Take());
