@@ -76,6 +76,7 @@ std::vector<std::string> MergeNotes(const v1::SearchSpec& search, const Point& f
     of_axis.push_back(parameter.values(other[differing[0]]));
   }
   std::vector<std::string> notes;
+  notes.reserve(values.size());
   for (const auto& [axis, of_axis] : values) {
     notes.push_back(absl::StrCat(Reason(search.parameters(static_cast<int>(axis)).path(), of_axis, spec),
                                  ": merged into one cell"));
