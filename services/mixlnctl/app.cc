@@ -122,7 +122,9 @@ int Run(const std::vector<std::string>& arguments, Io& io) {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // CLI11 takes them last first
     app->parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    io.out << Deepest(*app)->help();
+    const CLI::App* command = Deepest(*app);
+    const CLI::App* parent = command->get_parent();
+    io.out << command->help(parent == nullptr ? "" : Path(*parent));
     return kOk;
   } catch (const CLI::ParseError& error) {
     complain(UsageError(*app, arguments, error));

@@ -29,9 +29,9 @@ bool NeverArrived(const std::string& message) {
 }
 
 absl::Status NobodyAnswers(const Target& target, const std::string& reason) {
-  const std::string said = target.origin == "default" || target.origin == "--coordinator"
-                               ? ""
-                               : absl::StrCat(", from ", target.origin, ",");
+  const bool obvious =
+      target.origin == "default" || target.origin == "--coordinator" || target.origin == "mixlnctl up";
+  const std::string said = obvious ? "" : absl::StrCat(", which ", target.origin, " names");
   return absl::UnavailableError(
       absl::StrCat("no coordinator answers at ", target.address, said, " (", reason,
                    "): start one with `mixlnctl up`, or name another with --coordinator"));

@@ -66,6 +66,7 @@ std::string TrainText(const v1::TrialSpec& spec) {
 }
 
 void Next(Io& io, const std::vector<std::string>& commands) {
+  io.err << "next:\n";
   for (const std::string& command : commands) io.err << "  " << io.err_style.Cyan(command) << "\n";
 }
 
@@ -121,8 +122,8 @@ void PrintAttempts(Io& io, const v1::Trial& trial) {
   for (const v1::Attempt& a : trial.attempts()) {
     std::string workers;
     for (const v1::RankPlacement& rank : a.ranks()) {
-      const std::string place = absl::StrCat(rank.worker_id(), ":", rank.slot());
-      absl::StrAppend(&workers, workers.empty() ? "" : ",", place);
+      const std::string place = absl::StrCat(ShortWorkerId(rank.worker_id()), " slot ", rank.slot());
+      absl::StrAppend(&workers, workers.empty() ? "" : ", ", place);
     }
     const bool live = a.end_time().seconds() == 0;
     const double end = live ? NowSeconds() : SecondsOf(a.end_time());

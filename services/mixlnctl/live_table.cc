@@ -12,7 +12,14 @@
 namespace mixln::services::mixlnctl {
 namespace {
 
-constexpr int kReasonWidth = 40;
+constexpr std::array kBarWidths{20, 14, 10};  // the first that leaves room for all columns
+constexpr int kReasonWidth = 16;              // at least; reasons stand last and get what is left
+
+int Widest(const std::vector<std::string>& lines) {
+  int widest = 0;
+  for (const std::string& line : lines) widest = std::max(widest, DisplayWidth(line));
+  return widest;
+}
 
 double Fraction(const v1::TrialView& trial) {
   if (trial.steps() <= 0) return 0;
@@ -40,14 +47,15 @@ std::vector<const v1::TrialView*> Shown(const SweepView& view, size_t room) {
   return trials;
 }
 
-std::vector<std::string> Row(const v1::TrialView& trial, const LiveOptions& options, int bar_width) {
+std::vector<std::string> Row(const v1::TrialView& trial, const LiveOptions& options, int bar_width,
+                             int reason_width) {
   const std::string state = ShortState(trial);
   const bool running = state == "RUNNING";
   std::string left = running && trial.eta_seconds() > 0 ? FormatDuration(trial.eta_seconds()) : "";
-  if (left.empty()) left = Truncate(trial.reason(), kReasonWidth, options.unicode);
+  if (left.empty()) left = Truncate(trial.reason(), reason_width, options.unicode);
   const std::string bar = ProgressBar(Fraction(trial), bar_width, options.unicode);
   return {trial.trial_id(),
-          ParameterText(trial.parameters()),
+          ParameterText(trial.parameters(), /*last_words=*/true),
           PaintState(state, options.style),
           running ? options.style.Green(bar) : bar,
           absl::StrCat(trial.step(), "/", trial.steps()),
@@ -117,7 +125,7 @@ std::vector<std::string> LiveLines(const SweepView& view, const LiveOptions& opt
   // own.
   const size_t room = static_cast<size_t>(std::max(1, options.height - 5));
   const auto shown = Shown(view, room);
-  const auto table = [&](int bar_width) {
+  const auto table = [&](int bar_width, int reason_width) {
     Table table({{"TRIAL"},
                  {"PARAMETERS", Align::kLeft, 3},
                  {"STATE"},
@@ -127,14 +135,16 @@ std::vector<std::string> LiveLines(const SweepView& view, const LiveOptions& opt
                  {"PERPLEXITY", Align::kRight},
                  {"TOKENS/S", Align::kRight, 6},
                  {"LEFT", Align::kLeft, 2}});
-    for (const v1::TrialView* trial : shown) table.AddRow(Row(*trial, options, bar_width));
+    for (const v1::TrialView* trial : shown) table.AddRow(Row(*trial, options, bar_width, reason_width));
     return table;
   };
-  // Long bars only if all columns fit beside them.
-  std::vector<std::string> lines = table(20).Lines(options.style);
-  const bool fits = std::all_of(lines.begin(), lines.end(),
-                                [&](const std::string& line) { return DisplayWidth(line) <= options.width; });
-  if (!fits) lines = table(10).Lines(options.style, options.width);
+  std::vector<std::string> lines;
+  for (const int bar_width : kBarWidths) {
+    lines = table(bar_width, kReasonWidth).Lines(options.style);
+    const int left = options.width - Widest(lines);
+    lines = table(bar_width, kReasonWidth + std::max(0, left)).Lines(options.style, options.width);
+    if (left >= 0) break;
+  }
   if (shown.size() < view.trials.size()) {
     lines.push_back(options.style.Dim(
         absl::StrCat(options.unicode ? "… " : "... ", view.trials.size() - shown.size(), " more not shown")));

@@ -125,6 +125,15 @@ absl::StatusOr<v1::Worker> WaitUntilReady(const Daemon& daemon, const std::strin
   }
 }
 
+// What the daemons call a listener, `up` calls a port.
+absl::Status WithPortHint(const absl::Status& status) {
+  const std::string message(status.message());
+  if (!absl::StrContains(message, "in use")) return status;
+  return absl::Status(status.code(), absl::StrCat(message,
+                                                  "\n`mixlnctl up` takes other ports with --port, "
+                                                  "--metrics-port and --worker-metrics-port"));
+}
+
 std::string Loopback(int port) {
   return absl::StrCat("127.0.0.1:", port);
 }
@@ -159,7 +168,7 @@ absl::StatusOr<int> Up(Session& session, const UpOptions& options) {
     auto started = StartDaemon(
         coordinator, {"--listen", Loopback(options.port), "--metrics-listen", Loopback(options.metrics_port),
                       "--state-dir", state / "coordinator", "--address-file", coordinator.address});
-    if (!started.ok()) return started.status();
+    if (!started.ok()) return WithPortHint(started.status());
     at = *std::move(started);
   }
   auto version = WaitUntilServing(coordinator, at.grpc);
@@ -184,7 +193,7 @@ absl::StatusOr<int> Up(Session& session, const UpOptions& options) {
     if (!options.leave_ranks) arguments.emplace_back("--stop-ranks-on-exit");
     undo.Add(worker);
     auto started = StartDaemon(worker, arguments);
-    if (!started.ok()) return started.status();
+    if (!started.ok()) return WithPortHint(started.status());
     worker_at = *std::move(started);
   }
   auto ready = WaitUntilReady(worker, at.grpc, worker_at.metrics);

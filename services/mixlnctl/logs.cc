@@ -58,6 +58,11 @@ absl::StatusOr<int> Logs(Session& session, const LogsOptions& options) {
       },
       [] { return true; });
   if (end.stopped || end.status.ok()) return kOk;
+  if (trial->state() == v1::TRIAL_STATE_STARTING && &attempt == &*trial->attempts().rbegin()) {
+    const std::string& phase = trial->progress().phase();
+    return absl::FailedPreconditionError(absl::StrCat(
+        "trial ", trial->id(), " has no log yet: it is STARTING", phase.empty() ? "" : ", ", phase));
+  }
   return (*client)->Error(end.status);
 }
 

@@ -59,7 +59,7 @@ absl::StatusOr<int> Nodes(Session& session, OutputFormat format) {
       absl::StrAppend(&trials, trials.empty() ? "" : ",", slot.trial_id());
     }
     std::string offer = Offer(worker);
-    std::vector<std::string> row{worker.id(),
+    std::vector<std::string> row{wide ? worker.id() : ShortWorkerId(worker.id()),
                                  worker.hostname(),
                                  PaintState(WorkerStateName(worker.state()), io.out_style),
                                  absl::StrCat(used, "/", worker.slots_size()),

@@ -135,9 +135,9 @@ absl::StatusOr<int> Submit(Session& session, const SubmitOptions& options) {
   auto response =
       (*client)->CallUntilAnswered((*client)->sweeps(), &v1::SweepService::Stub::CreateSweep, request);
   if (absl::IsAlreadyExists(response.status())) {
-    return absl::AlreadyExistsError(absl::StrCat(std::string(response.status().message()),
-                                                 "\n  choose another name with --name, or `mixlnctl delete ",
-                                                 (*file)->name, "` first; nothing was started"));
+    return absl::AlreadyExistsError(
+        absl::StrCat(std::string(response.status().message()),
+                     "\n  --name NAME submits it under another name; nothing was started"));
   }
   if (!response.ok()) return response.status();
   const v1::Sweep& sweep = response->sweep();

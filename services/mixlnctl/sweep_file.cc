@@ -6,6 +6,7 @@
 #include <istream>
 #include <iterator>
 #include <map>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -137,9 +138,13 @@ absl::StatusOr<SweepFile> LoadSweepFile(Io& io, const SweepFileOptions& options)
 }
 
 std::string ProblemText(const SweepFile& file, const Style& style, bool with_source) {
+  std::vector<Problem> problems = file.problems;
+  std::stable_sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) {
+    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+  });
   const std::vector<std::string> lines = absl::StrSplit(file.text, '\n');
   std::string text;
-  for (const Problem& problem : file.problems) {
+  for (const Problem& problem : problems) {
     absl::StrAppend(&text, coordinator::sweep::Format(problem), "\n");
     if (!with_source || problem.line < 1 || problem.line > static_cast<int>(lines.size())) continue;
     const std::string& line = lines[static_cast<size_t>(problem.line - 1)];

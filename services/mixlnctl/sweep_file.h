@@ -32,7 +32,8 @@ struct SweepFile {
 // NOT_FOUND and the like when the file cannot be read; problems of its contents are in `problems`.
 absl::StatusOr<SweepFile> LoadSweepFile(Io& io, const SweepFileOptions& options);
 
-// The problems, each with its source line and a caret below the column when `with_source`.
+// The problems in the order of the file, each with its source line and a caret below the column when
+// `with_source`.
 std::string ProblemText(const SweepFile& file, const Style& style, bool with_source);
 
 // The line and column (from 1) of a field such as "spec.data.source[1]" in a file that parses as YAML; of the

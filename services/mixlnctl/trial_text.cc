@@ -37,9 +37,18 @@ std::string PaintState(const std::string& state, const Style& style) {
   return style.Yellow(state);
 }
 
-std::string ParameterText(const google::protobuf::RepeatedPtrField<v1::CellParameter>& parameters) {
+std::string ShortWorkerId(const std::string& id) {
+  return id.substr(0, 12);
+}
+
+std::string ParameterText(const google::protobuf::RepeatedPtrField<v1::CellParameter>& parameters,
+                          bool last_words) {
   std::string text;
-  for (const auto& p : parameters) absl::StrAppend(&text, text.empty() ? "" : " ", p.path(), "=", p.value());
+  for (const auto& p : parameters) {
+    // Without a dot, npos + 1 is 0: the whole path.
+    const std::string name = last_words ? p.path().substr(p.path().rfind('.') + 1) : p.path();
+    absl::StrAppend(&text, text.empty() ? "" : " ", name, "=", p.value());
+  }
   return text.empty() ? "-" : text;
 }
 

@@ -17,12 +17,16 @@ std::string StateName(v1::TrialState state);
 std::string CauseName(v1::FailureCause cause);
 std::string WorkerStateName(v1::WorkerState state);
 
+// The first 12 characters of a worker's id, enough to tell workers apart.
+std::string ShortWorkerId(const std::string& id);
+
 // A trial's or worker's state in the colour of its kind: green runs or succeeded, red failed, yellow waits or
 // ended early.
 std::string PaintState(const std::string& state, const Style& style);
 
-// "norm.alpha=0.25 train.seed=1".
-std::string ParameterText(const google::protobuf::RepeatedPtrField<v1::CellParameter>& parameters);
+// "norm.alpha=0.25 train.seed=1", or with `last_words` "alpha=0.25 seed=1".
+std::string ParameterText(const google::protobuf::RepeatedPtrField<v1::CellParameter>& parameters,
+                          bool last_words = false);
 
 int TotalTrials(const v1::TrialCounts& counts);
 int UnfinishedTrials(const v1::TrialCounts& counts);

@@ -77,8 +77,9 @@ void AddFollowCommands(CLI::App& app, Session& session) {
                        ->group("Run");
   wait->add_option("name", options->name, "The sweep or trial")->type_name("SWEEP|TRIAL")->required();
   wait->add_option("--timeout", options->timeout_seconds, "Wait so long at most, such as 90s, 10m, 2h")
-      ->transform(CLI::AsNumberWithUnit(
-          std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}}))
+      ->transform(CLI::Validator(CLI::AsNumberWithUnit(std::map<std::string, double>{
+                                     {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}}))
+                      .description(""))
       ->type_name("TIME");
   wait->footer(
       "Exit codes: 0 all trials ended with a result (a DIVERGED trial is one), 100 a trial failed, 101 not "

@@ -61,5 +61,13 @@ TEST(Completion, KnowsCommandsFlagsAndAsksForNames) {
   EXPECT_EQ(world.Run({"completion", "tcsh"}), 2);
 }
 
+TEST(Completion, OffersTheValuesOfAFlagAndNothingBehindASwitch) {
+  FakeWorld world;
+  world.Run({"completion", "bash"});
+  EXPECT_THAT(world.Out(), HasSubstr("--output|-o) COMPREPLY=($(compgen -W \"table wide json yaml name\""));
+  EXPECT_THAT(world.Out(), HasSubstr("compgen -W \"bash zsh fish\""));
+  EXPECT_THAT(world.Out(), Not(HasSubstr("--dry-run)")));
+}
+
 }  // namespace
 }  // namespace mixln::services::mixlnctl

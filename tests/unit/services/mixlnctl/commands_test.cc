@@ -127,9 +127,9 @@ TEST_F(Commands, DescribeTrialSaysWhyItWaitsAndHowAttemptsEnded) {
   attempt->mutable_end_time()->set_seconds(1060);
   attempt->add_ranks()->set_worker_id("w1");
   EXPECT_EQ(world.Run({"describe", "trial", "demo/0"}), 0);
-  EXPECT_THAT(world.Out(),
-              AllOf(HasSubstr("Waits:       all 2 CPU slots are taken"), HasSubstr("3-12"), HasSubstr("w1:0"),
-                    HasSubstr("TRAINER_CRASH"), HasSubstr("1m00s"), HasSubstr("ended by signal 9")));
+  EXPECT_THAT(world.Out(), AllOf(HasSubstr("Waits:       all 2 CPU slots are taken"), HasSubstr("3-12"),
+                                 HasSubstr("w1 slot 0"), HasSubstr("TRAINER_CRASH"), HasSubstr("1m00s"),
+                                 HasSubstr("ended by signal 9")));
 }
 
 TEST_F(Commands, WaitExitsByHowTheSweepEnded) {
