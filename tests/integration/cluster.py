@@ -4,6 +4,7 @@ Nothing here sleeps for a fixed time: wait_until() looks again and again until a
 and then fails with what was seen last.
 """
 import contextlib
+import gzip
 import json
 import os
 import pathlib
@@ -47,9 +48,9 @@ class Daemon:
         self.address_file = folder / f"{name}.address"
         self.log = folder / f"{name}.log"
         self.address_file.unlink(missing_ok=True)
-        self.process = subprocess.Popen(
-            [*map(str, arguments), "--address-file", str(self.address_file)],
-            stdout=open(self.log, "ab"), stderr=subprocess.STDOUT, start_new_session=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([*map(str, arguments), "--address-file", str(self.address_file)],
+                                            stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         wait_until(lambda: self.address_file.exists() or self.process.poll() is not None, f"{name} to serve")
         if self.process.poll() is not None:
             raise AssertionError(f"{name} ended with {self.process.returncode}:\n{self.log.read_text()}")
@@ -161,15 +162,11 @@ class Cluster(contextlib.AbstractContextManager):
         return path
 
 
-def corpus_text(documents=400):
-    """A little language with structure to learn: each document counts on from a start in words."""
-    words = "one two three four five six seven eight nine ten eleven twelve".split()
-    lines = []
-    for i in range(documents):
-        start, stride = i % 12, 1 + (i // 12) % 5
-        numbers = " ".join(words[(start + stride * j) % 12] for j in range(30 + i % 7))
-        lines.append(f"Document {i} goes by {words[stride]}: {numbers}.")
-    return "\n\n".join(lines) + "\n"
+def corpus_text(paragraphs=400):
+    """Real text: the first paragraphs of a shipped novel."""
+    novel = sorted((ROOT / "examples" / "corpus").glob("*.gz"))[0]
+    text = gzip.decompress(novel.read_bytes()).decode()
+    return "\n\n".join(text.split("\n\n")[:paragraphs]) + "\n"
 
 
 def sweep_text(name, source, parameters, steps=30, layers=4, more=""):

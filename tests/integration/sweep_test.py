@@ -1,7 +1,7 @@
 """A whole sweep on real text with the real trainer, and what outlives restarts: the main job, end to end."""
+import contextlib
 import json
 import os
-import re
 import signal
 import sqlite3
 import unittest
@@ -19,10 +19,10 @@ def finished_losses(cluster, sweep):
 
 def curve_steps(cluster, trial_id, metric="loss"):
     """Steps recorded for one metric, straight from the coordinator's database."""
-    with sqlite3.connect(f"file:{cluster.folder}/coordinator/metrics.db?mode=ro", uri=True) as db:
-        tables = {r[0] for r in db.execute("select name from sqlite_master where type='table'")}
-        assert "points" in tables, tables
-        return [r[0] for r in db.execute("select step from points where trial=? and metric=? order by step", (trial_id, metric))]
+    with contextlib.closing(sqlite3.connect(f"file:{cluster.folder}/coordinator/metrics.db?mode=ro", uri=True)) as db:
+        rows = db.execute("""select step from points join trials on trials.id = trial join metrics on metrics.id = metric
+                             where trials.name = ? and metrics.name = ? order by step""", (trial_id, metric))
+        return [row[0] for row in rows]
 
 
 class WholeSweep(unittest.TestCase):
@@ -72,8 +72,8 @@ class WholeSweep(unittest.TestCase):
         self.assertEqual(self.cluster.rank_pids(), {})
 
     def test_two_workers_share_a_sweep(self):
-        self.cluster.start_worker("east", "--slots", "1")
-        self.cluster.start_worker("west", "--slots", "1")
+        self.cluster.start_worker("east", "--slots", "2")
+        self.cluster.start_worker("west", "--slots", "2")
         self.submit("shared", ALPHAS)
         self.wait("shared")
         trials = self.cluster.trials("shared")
@@ -110,11 +110,11 @@ class WholeSweep(unittest.TestCase):
         self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "stormy"))
 
     def test_a_lost_host_costs_no_trial_and_changes_no_number(self):
-        self.cluster.start_worker("stays", "--slots", "1")
+        self.cluster.start_worker("stays", "--slots", "2")
         self.submit("calm", {"train.seed": [3]}, steps=600)
         self.wait("calm")
-        self.cluster.start_worker("dies", "--slots", "1")
-        self.submit("stormy", {"train.seed": [3, 4]}, steps=600)
+        self.cluster.start_worker("dies", "--slots", "2")
+        self.submit("stormy", {"train.seed": [3, 4, 5, 6]}, steps=600)
         doomed_id = self.cluster.workers["dies"].address["worker_id"]
 
         def doomed_trial():
@@ -139,13 +139,13 @@ class WholeSweep(unittest.TestCase):
             self.assertEqual(loss, stormy[parameters])
 
     def test_a_restarted_worker_adopts_its_ranks(self):
-        worker = self.cluster.start_worker("worker", "--slots", "1")
+        worker = self.cluster.start_worker("worker", "--slots", "2")
         self.submit("adopted", {"train.seed": [0]}, steps=800)
         wait_until(lambda: self.cluster.states("adopted") == {"RUNNING"}, "the trial to train")
         (pid,) = self.cluster.rank_pids()
         worker.kill()
         self.assertTrue(alive(pid))
-        self.cluster.start_worker("worker", "--slots", "1")
+        self.cluster.start_worker("worker", "--slots", "2")
         self.wait("adopted")
         (trial,) = self.cluster.trials("adopted").values()
         self.assertEqual(len(trial["attempts"]), 1)
