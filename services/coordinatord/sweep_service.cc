@@ -46,6 +46,7 @@ std::string ListKey(const SweepRow& row) {
 
 grpc::Status Refuse(const std::string& name, const std::vector<sweep::Problem>& problems) {
   std::vector<rpc::FieldViolation> violations;
+  violations.reserve(problems.size());
   for (const auto& problem : problems)
     violations.push_back({.field = problem.path, .description = problem.message});
   return rpc::InvalidArgument(
@@ -126,6 +127,7 @@ grpc::Status SweepService::GetResults(grpc::ServerContext* call, const v1::GetRe
   if (sweep == nullptr) return rpc::ToGrpc(NoSweep(request->sweep_id()));
   const auto rows = published_.Trials(request->sweep_id());
   std::vector<const v1::Trial*> trials;
+  trials.reserve(rows.size());
   for (const auto& row : rows) trials.push_back(row.get());
   *results = coordinator::results::Compare(*sweep, trials);
   return grpc::Status::OK;

@@ -103,7 +103,7 @@ void WorkerStream::Submit(control::Event event, std::function<void()> accepted) 
 }
 
 void WorkerStream::Record(const v1::EventBatch& batch) {
-  const auto accepted = [self = shared_from_this(), batch]() mutable {
+  const auto accepted = [self = shared_from_this(), batch = v1::EventBatch(batch)]() mutable {
     v1::CoordinatorMessage message;
     auto* ack = message.mutable_event_ack();
     ack->set_trial_id(batch.trial_id());
