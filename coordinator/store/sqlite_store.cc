@@ -98,12 +98,14 @@ absl::StatusOr<state::State> SqliteStore::Load() {
     state.term = ReadNumber(*database_, kTerm);
     state.last_epoch = ReadNumber(*database_, kLastEpoch);
     absl::Status status = ReadRows<v1::Sweep>(
-        *database_, "sweeps", [&](const auto& id, v1::Sweep sweep) { state.sweeps[id] = std::move(sweep); });
+        *database_, "sweeps",
+        [&](const std::string& id, v1::Sweep sweep) { state.sweeps[id] = std::move(sweep); });
     if (!status.ok()) return status;
-    status = ReadRows<v1::Trial>(
-        *database_, "trials", [&](const auto& id, v1::Trial trial) { state.trials[id] = std::move(trial); });
+    status = ReadRows<v1::Trial>(*database_, "trials", [&](const std::string& id, v1::Trial trial) {
+      state.trials[id] = std::move(trial);
+    });
     if (!status.ok()) return status;
-    status = ReadRows<v1::Worker>(*database_, "workers", [&](const auto& id, v1::Worker worker) {
+    status = ReadRows<v1::Worker>(*database_, "workers", [&](const std::string& id, v1::Worker worker) {
       state.workers[id].worker = std::move(worker);
     });
     if (!status.ok()) return status;

@@ -106,8 +106,8 @@ std::string Bounds(const Range& range) {
 class Problems {
  public:
   template <typename... Words>
-  void Add(std::string path, const Words&... words) {
-    list_.push_back({.path = std::move(path), .message = absl::StrCat(words...)});
+  void Add(const std::string& path, const Words&... words) {
+    list_.push_back({.path = path, .message = absl::StrCat(words...)});
   }
   std::vector<Problem> Take() { return std::move(list_); }
 

@@ -82,6 +82,7 @@ absl::StatusOr<int> Spawn(const Daemon& daemon, const std::vector<std::string>& 
   std::vector<std::string> words{daemon.program.string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
 

@@ -59,7 +59,8 @@ std::string FormatPerplexity(double perplexity) {
   if (std::isnan(perplexity)) return "nan";
   if (std::isinf(perplexity)) return "inf";
   if (perplexity >= 99999.95) return absl::StrFormat("%.3g", perplexity);
-  return absl::StrFormat(perplexity >= 999.995 ? "%.1f" : "%.2f", perplexity);
+  if (perplexity >= 999.995) return absl::StrFormat("%.1f", perplexity);
+  return absl::StrFormat("%.2f", perplexity);
 }
 
 std::string FormatLoss(double loss) {
