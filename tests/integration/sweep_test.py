@@ -40,7 +40,7 @@ class WholeSweep(unittest.TestCase):
 
     def test_every_trial_trains_and_the_table_compares_them(self):
         worker = self.cluster.start_worker("worker", "--slots", "2")
-        said = self.submit("alpha", ALPHAS)
+        said = self.submit("alpha", ALPHAS, steps=600)
         self.assertIn("mixlnctl watch alpha", said.stderr)  # ends with the next useful command
         self.wait("alpha")
         trials = self.cluster.trials("alpha")
@@ -59,13 +59,13 @@ class WholeSweep(unittest.TestCase):
         table = self.cluster.ctl("results", "alpha").stdout
         self.assertRegex(table, r"(?i)perplexity")
         for trial_id in trials:
-            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 31)))
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))
         text = self.cluster.metrics(worker)
         for name in ("mixln_loss", "mixln_eval_loss", "mixln_perplexity", "mixln_learning_rate", "mixln_gradient_norm",
                      "mixln_layer_gradient_norm", "mixln_tokens_per_second", "mixln_step", "mixln_tokens_total"):
             self.assertRegex(text, rf'(?m)^{name}\{{[^}}]*sweep="alpha"[^}}]*\}} ')
         text = self.cluster.metrics(self.cluster.coordinator)
-        self.assertRegex(text, r'(?m)^mixln_trials\{state="SUCCEEDED"\} 6')
+        self.assertRegex(text, r'(?m)^mixln_trials\{state="succeeded"\} 6')
         self.assertRegex(text, r"(?m)^mixln_slots\{")
         log = self.cluster.ctl("logs", sorted(trials)[0]).stdout
         self.assertTrue(log.strip())
