@@ -74,7 +74,7 @@ void Initialize(Unit& unit, const std::vector<ParameterSpec>& parameters, uint64
   for (const ParameterSpec& parameter : parameters) {
     at::Tensor master = unit.Master(unit.Find(parameter.name));
     if (parameter.shape.size() == 1) {
-      master.fill_(1.0);
+      master.fill_(parameter.start_value);
     } else {
       kernels::FillNormal(seed, parameter.name, parameter.standard_deviation, 0, master.numel(),
                           master.data_ptr<float>());

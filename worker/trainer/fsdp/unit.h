@@ -11,9 +11,11 @@ namespace mixln::worker::trainer::fsdp {
 // A parameter as a unit is told of it.
 struct ParameterSpec {
   std::string name;                 // Hugging Face's
-  std::vector<int64_t> shape;       // [rows, columns] of a matrix, [size] of a norm weight
-  double standard_deviation = 0.0;  // a matrix starts normal with it; a norm weight starts as 1
+  std::vector<int64_t> shape;       // [rows, columns] of a matrix, [size] of a vector
+  double standard_deviation = 0.0;  // a matrix starts normal with it
   bool joined = false;  // lies right behind the one before, so that both can be used as one matrix
+  double start_value =
+      1.0;  // a vector (a norm's weight, Admin's omega, a row of DLCL's W) starts filled with it
 };
 
 // A parameter's place in its unit.
@@ -31,7 +33,7 @@ struct Segment {
 // the one before; gaps are zero.
 //
 // Masters, gradients and moments are fp32. Matrices are computed with in the compute type: views of the
-// master itself, or of a bf16 copy that CastMaster refreshes. Norm weights are always used in fp32.
+// master itself, or of a bf16 copy that CastMaster refreshes. Vectors are always used in fp32.
 class Unit {
  public:
   Unit(const std::vector<ParameterSpec>& parameters, bool bf16);
