@@ -55,6 +55,7 @@ v1::TrialSpec Defaults() {
   train.set_adam_eps(1e-8);
   train.set_clip_norm(1);
   train.set_precision(v1::PRECISION_BF16);
+  train.set_deterministic(true);
   spec.mutable_eval()->set_every_steps(500);
   spec.mutable_eval()->set_tokens(1'000'000);
   spec.mutable_checkpoint()->set_every_steps(500);
@@ -62,6 +63,8 @@ v1::TrialSpec Defaults() {
   spec.mutable_resources()->set_ranks(1);
   spec.mutable_retry()->set_max_retries(3);
   spec.mutable_limits();
+  spec.mutable_sharding()->set_accumulate(v1::ACCUMULATE_REDUCE_EACH);
+  spec.mutable_sharding()->set_reshard_after_forward(true);
   return spec;
 }
 

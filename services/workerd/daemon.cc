@@ -246,6 +246,7 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   agent_options.trainer = options.trainer;
   agent_options.prepare = options.prepare;
   agent_options.slots = *slots;
+  agent_options.ranks_address = options.ranks_address;
   auto agent = worker::agent::Agent::Open(std::move(agent_options));
   if (!agent.ok()) return agent.status();
   auto metrics = ServeMetrics(options.metrics_listen, (*agent)->metrics());

@@ -15,6 +15,7 @@ struct DaemonOptions {
   std::filesystem::path artifacts;
   int slots = 0;  // 0: as many as the machine suggests (worker/agent/slots.h)
   std::string metrics_listen = "127.0.0.1:7412";
+  std::string ranks_address = "127.0.0.1";
   std::string program;  // this program's own path: it is the ranks' shim too
   std::string trainer;
   std::string prepare;

@@ -102,8 +102,11 @@ def trial(folder, attempt="attempt"):
             "checkpoint": {"every_steps": "20"},
             "resources": {"device": "DEVICE_CPU", "ranks": 1, "priority": 0},
             "retry": {"max_retries": 0}, "limits": {"max_runtime_seconds": "0"},
+            "sharding": {"accumulate": "ACCUMULATE_REDUCE_EACH", "reshard_after_forward": True,
+                         "activation_checkpointing": False},
         },
         "dataset_dir": str(folder / "data"), "attempt_dir": str(folder / attempt), "resume_from": "", "threads": 1, "gpu": -1,
+        "address": "127.0.0.1",
     }
 
 

@@ -92,7 +92,8 @@ void LoadWeights(const std::string& folder, const json& tensors, Engine& engine)
   if (tensors.size() != masters.size()) throw std::runtime_error("the request has another number of weights");
   std::ifstream file(folder + "/weights.f32", std::ios::binary);
   for (const json& entry : tensors) {
-    masters.at(entry.at("name")).copy_(Read(file, entry.at("shape").get<std::vector<int64_t>>(), at::kFloat));
+    masters.at(entry.at("name"))
+        .copy_(Read(file, entry.at("shape").get<std::vector<int64_t>>(), at::kFloat).view(-1));
   }
 }
 
@@ -139,13 +140,14 @@ void Run(const std::string& folder) {
     result["losses"].push_back(engine.ForwardBackward(batch.tokens, batch.mask, batch.targets) /
                                batch.targets);
     if (first && wanted("gradients")) {
-      for (const auto& gradient : engine.Gradients()) write("gradient:" + gradient.name, gradient.gradient);
+      for (const auto& gradient : engine.Gradients())
+        write("gradient:" + gradient.name, gradient.gradient.view(gradient.shape));
     }
     if (batch.lr) result["gradient_norms"].push_back(engine.Update(*batch.lr, false).gradient_norm);
     first = false;
   }
   if (wanted("parameters")) {
-    for (const auto& state : engine.States()) write("parameter:" + state.name, state.master);
+    for (const auto& state : engine.States()) write("parameter:" + state.name, state.master.view(state.shape));
   }
   output.close();
   std::ofstream(folder + "/result.json") << result.dump();

@@ -33,20 +33,20 @@ struct Overloaded : Handlers... {
 template <typename... Handlers>
 Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
-// A loopback socket that listens on a port of the system's choosing; its number is 10 or more, out of the way
-// of the numbers that children get.
-absl::StatusOr<std::pair<base::UniqueFd, std::string>> ListenOnLoopback() {
+// A socket on this IPv4 address that listens on a port of the system's choosing; its number is 10 or more, out of
+// the way of the numbers that children get.
+absl::StatusOr<std::pair<base::UniqueFd, std::string>> ListenForRanks(const std::string& own_address) {
   const base::UniqueFd low(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   base::UniqueFd fd(low ? fcntl(low.get(), F_DUPFD_CLOEXEC, 10) : -1);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  inet_pton(AF_INET, own_address.c_str(), &address.sin_addr);  // checked by Open
   socklen_t size = sizeof address;
   auto* generic = reinterpret_cast<sockaddr*>(&address);
   if (!fd || bind(fd.get(), generic, size) != 0 || listen(fd.get(), SOMAXCONN) != 0 ||
       getsockname(fd.get(), generic, &size) != 0)
-    return base::ErrnoStatus(errno, "cannot listen for the ranks' rendezvous");
-  return std::pair(std::move(fd), absl::StrCat("127.0.0.1:", ntohs(address.sin_port)));
+    return base::ErrnoStatus(errno, absl::StrCat("cannot listen on ", own_address, " for the ranks' rendezvous"));
+  return std::pair(std::move(fd), absl::StrCat(own_address, ":", ntohs(address.sin_port)));
 }
 
 session::PrepareFailed PrepareFailure(const AttemptKey& key, v1::FailureCause cause,
@@ -63,6 +63,10 @@ Agent::Agent(AgentOptions options, StateFolder state)
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Open(AgentOptions options) {
   options.artifacts = fs::absolute(options.artifacts).lexically_normal();
+  in_addr ignored_address{};
+  if (inet_pton(AF_INET, options.ranks_address.c_str(), &ignored_address) != 1)
+    return absl::InvalidArgumentError(absl::StrCat("the ranks' address \"", options.ranks_address,
+                                                   "\" is no IPv4 address, such as 10.0.0.7"));
   auto state = StateFolder::Open(options.state_folder);
   if (!state.ok()) return state.status();
   std::error_code ignored;
@@ -123,13 +127,6 @@ absl::Status Agent::Prepare(const v1::Reserve& reserve, std::vector<session::Eve
     answers.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, kept));
     return absl::OkStatus();
   }
-  if (reserve.ranks_size() != reserve.world_size()) {
-    answers.emplace_back(session::PrepareFailed{
-        key, v1::FAILURE_CAUSE_BAD_CONFIG,
-        absl::StrCat("the attempt has ", reserve.world_size(), " ranks but ", reserve.ranks_size(),
-                     " on this worker: this release trains on one host only")});
-    return absl::OkStatus();
-  }
   if (auto asked = preparer_.Request(key, reserve.spec().data()); !asked.ok())
     answers.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, asked));
   return absl::OkStatus();
@@ -163,6 +160,7 @@ absl::StatusOr<v1::RankConfig> Agent::MakeConfig(const Run& run, const v1::RankP
   }
   config.set_threads(std::max(1, slot->cpus_size()));
   config.set_gpu(slot->gpu());
+  config.set_address(options_.ranks_address);
   return config;
 }
 
@@ -289,8 +287,11 @@ std::vector<session::Event> Agent::Poll(base::Time now) {
     if (found == runs_.end()) continue;
     found->second.dataset_dir = std::move(dataset_dir);
     session::Prepared ready{key, ""};
-    if (found->second.record.reserve.world_size() > 1) {
-      auto listening = ListenOnLoopback();
+    const v1::Reserve& reserve = found->second.record.reserve;
+    const bool has_first = std::any_of(reserve.ranks().begin(), reserve.ranks().end(),
+                                       [](const v1::RankPlacement& rank) { return rank.rank() == 0; });
+    if (reserve.world_size() > 1 && has_first) {
+      auto listening = ListenForRanks(options_.ranks_address);
       if (!listening.ok()) {
         events.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, listening.status()));
         continue;

@@ -35,6 +35,7 @@ struct AgentOptions {
   std::string trainer;       // mixln-trainer
   std::string prepare;       // mixln-prepare
   std::vector<v1::Slot> slots;
+  std::string ranks_address = "127.0.0.1";  // IPv4, where ranks on other hosts reach the ranks here
   base::Duration stop_grace = base::Seconds(30);
   size_t keep_logs = 500;  // attempts that are over and whose logs are kept
 };

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "base/file/durable.h"
 #include "worker/trainer/checkpoint/tensor_file.h"
@@ -57,6 +59,36 @@ std::string SpecDifferences(const Manifest& checkpoint, const Manifest& trial) {
                    " there and " + shown(here, key) + " here";
   }
   return differences;
+}
+
+// Where a checkpoint's range of a tensor and the one that this rank wants meet: offsets in both.
+struct Meeting {
+  int64_t source = 0;
+  int64_t target = 0;
+  int64_t elements = 0;
+};
+
+Meeting Meet(const TensorEntry& entry, const NamedTensor& wanted) {
+  const int64_t begin = std::max(entry.begin, wanted.begin);
+  const int64_t end =
+      std::min(entry.begin + entry.elements, wanted.begin + wanted.elements.numel());
+  return {begin - entry.begin, begin - wanted.begin, std::max<int64_t>(end - begin, 0)};
+}
+
+int64_t Elements(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+// Throws unless `entry` is a range of a tensor of this shape.
+void CheckRange(const std::string& checkpoint, const TensorEntry& entry, const std::vector<int64_t>& shape) {
+  if (shape != entry.shape) {
+    throw error::ConfigError(checkpoint + ": " + entry.name + " has shape " + Shape(entry.shape) +
+                             " there and " + Shape(shape) + " here");
+  }
+  const int64_t size = Elements(shape);
+  if (entry.begin < 0 || entry.elements < 0 || entry.begin > size || entry.elements > size - entry.begin) {
+    throw error::InputOutputError(checkpoint + ": is corrupted: a range of " + entry.name + " lies outside it");
+  }
 }
 
 }  // namespace
@@ -122,33 +154,31 @@ std::vector<std::string> Compare(const std::string& folder, const Manifest& chec
   return said;
 }
 
-void Load(const std::string& folder, const Manifest& checkpoint, std::vector<engine::NamedState> states) {
+void Load(const std::string& folder, const Manifest& checkpoint,
+          const std::vector<engine::NamedState>& states) {
   const std::string name = "checkpoint " + folder;
-  std::map<std::string, at::Tensor> missing;  // elements not yet seen, by tensor
-  std::map<std::string, int64_t> covered;
-  for (auto& [tensor_name, tensor] : Flatten(states)) missing.emplace(tensor_name, tensor);
+  std::map<std::string, NamedTensor> wanted;
+  for (NamedTensor& tensor : Flatten(states)) wanted.emplace(tensor.name, std::move(tensor));
+  std::map<std::string, int64_t> covered;  // elements of each tensor that the checkpoint has
+  std::map<std::string, int64_t> met;      // and of what this rank wants
   for (const FileEntry& file : checkpoint.files) {
     for (const TensorEntry& entry : file.tensors) {
-      const auto found = missing.find(entry.name);
-      if (found == missing.end()) {
+      const auto found = wanted.find(entry.name);
+      if (found == wanted.end()) {
         throw error::ConfigError(name + ": has a tensor " + entry.name + " that this trial's model has not");
       }
-      if (found->second.sizes().vec() != entry.shape) {
-        throw error::ConfigError(name + ": " + entry.name + " has shape " + Shape(entry.shape) +
-                                 " there and " + Shape(found->second.sizes().vec()) + " here");
-      }
-      const int64_t size = found->second.numel();
-      if (entry.begin < 0 || entry.elements < 0 || entry.begin > size ||
-          entry.elements > size - entry.begin) {
-        throw error::InputOutputError(name + ": is corrupted: a range of " + entry.name + " lies outside it");
-      }
+      CheckRange(name, entry, found->second.shape);
       covered[entry.name] += entry.elements;
+      met[entry.name] += Meet(entry, found->second).elements;
     }
   }
-  for (const auto& [tensor_name, tensor] : missing) {
-    if (covered[tensor_name] != tensor.numel()) {
-      throw error::ConfigError(name + ": has only " + std::to_string(covered[tensor_name]) + " of " +
-                               std::to_string(tensor.numel()) + " elements of " + tensor_name);
+  for (const auto& [tensor_name, tensor] : wanted) {
+    if (const int64_t size = Elements(tensor.shape); covered[tensor_name] != size) {
+      throw error::ConfigError(name + ": has " + std::to_string(covered[tensor_name]) + " of " +
+                               std::to_string(size) + " elements of " + tensor_name);
+    }
+    if (met[tensor_name] != tensor.elements.numel()) {
+      throw error::InputOutputError(name + ": is corrupted: ranges of " + tensor_name + " overlap");
     }
   }
   // One file is verified before it is copied; several need a pass of their own.
@@ -158,16 +188,12 @@ void Load(const std::string& folder, const Manifest& checkpoint, std::vector<eng
   }
   for (const FileEntry& file : checkpoint.files) {
     ReadTensorFile(folder, file, [&](const TensorEntry& entry, const float* elements) {
-      const at::Tensor source =
-          at::from_blob(const_cast<float*>(elements), {entry.elements}, at::dtype(at::kFloat));  // only read
-      at::Tensor target = missing.at(entry.name);
-      if (target.is_contiguous()) {
-        target.view({-1}).narrow(0, entry.begin, entry.elements).copy_(source);
-      } else {
-        at::Tensor whole = target.contiguous();
-        whole.view({-1}).narrow(0, entry.begin, entry.elements).copy_(source);
-        target.copy_(whole);
-      }
+      const NamedTensor& target = wanted.at(entry.name);
+      const Meeting meeting = Meet(entry, target);
+      if (meeting.elements == 0) return;
+      target.elements.narrow(0, meeting.target, meeting.elements)
+          .copy_(at::from_blob(const_cast<float*>(elements) + meeting.source, {meeting.elements},
+                               at::dtype(at::kFloat)));  // only read
     });
   }
 }

@@ -40,33 +40,48 @@ Written Describe(const std::string& folder, int64_t step) {
   return written;
 }
 
-Written WriteCheckpoint(const std::string& attempt_dir, Manifest manifest,
-                        const std::vector<engine::NamedState>& states, const file::WriteOptions& options) {
+std::optional<Written> WriteCheckpoint(const std::string& attempt_dir, Manifest manifest,
+                                       const std::vector<engine::NamedState>& states, const Peers& peers,
+                                       const file::WriteOptions& options) {
   Written written{manifest.step, CheckpointPath(manifest.step), 0};
   const std::string folder = attempt_dir + "/" + written.path;
   file::MakeFolders(folder, options);
-  manifest.files = {WriteTensorFile(folder, "rank-00000.safetensors", Flatten(states), options)};
+  std::vector<engine::NamedState> own;
+  for (const engine::NamedState& state : states) {
+    if (state.master.numel() > 0 && (peers.rank == 0 || !state.replicated)) own.push_back(state);
+  }
+  FileEntry file = WriteTensorFile(folder, TensorFileName(peers.rank), Flatten(own), options);
   file::SyncFolder(folder, options);
+  const auto name = [&](int rank) { return written.path + "/" + std::to_string(rank); };
+  if (peers.rank != 0) {
+    peers.publish(name(peers.rank), ToJson(file));
+    return {};
+  }
+  manifest.files = {std::move(file)};
+  for (int rank = 1; rank < peers.world_size; ++rank)
+    manifest.files.push_back(ParseFileEntry(peers.get(name(rank))));
   const std::string text = ToJson(manifest);
   WriteManifest(folder + "/manifest.json", text, options);
   file::SyncFolder(folder, options);
-  written.size_bytes = manifest.files.front().size_bytes + static_cast<int64_t>(text.size());
+  written.size_bytes = static_cast<int64_t>(text.size());
+  for (const FileEntry& entry : manifest.files) written.size_bytes += entry.size_bytes;
   return written;
 }
 
-CheckpointWriter::CheckpointWriter(std::string attempt_dir, file::WriteOptions options)
-    : attempt_dir_(std::move(attempt_dir)), options_(std::move(options)) {}
+CheckpointWriter::CheckpointWriter(std::string attempt_dir, Peers peers, file::WriteOptions options)
+    : attempt_dir_(std::move(attempt_dir)), peers_(std::move(peers)), options_(std::move(options)) {}
 
 void CheckpointWriter::Start(Manifest manifest, const std::vector<engine::NamedState>& states) {
   std::vector<engine::NamedState> snapshot;
   snapshot.reserve(states.size());
   const auto copy = [](const at::Tensor& tensor) { return tensor.clone(at::MemoryFormat::Contiguous); };
-  for (const auto& state : states) {
-    snapshot.push_back({state.name, copy(state.master), copy(state.exp_avg), copy(state.exp_avg_sq)});
+  for (const engine::NamedState& state : states) {
+    snapshot.push_back({state.name, state.shape, state.begin, state.replicated, copy(state.master),
+                        copy(state.exp_avg), copy(state.exp_avg_sq)});
   }
   under_way_ = std::async(std::launch::async,
                           [this, manifest = std::move(manifest), snapshot = std::move(snapshot)]() mutable {
-                            return WriteCheckpoint(attempt_dir_, std::move(manifest), snapshot, options_);
+                            return WriteCheckpoint(attempt_dir_, std::move(manifest), snapshot, peers_, options_);
                           });
 }
 

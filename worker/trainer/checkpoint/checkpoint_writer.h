@@ -2,6 +2,7 @@
 // brings it to disk. One is on its way at a time.
 #pragma once
 
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -26,29 +27,42 @@ std::string CheckpointPath(int64_t step);
 // What Written says of a complete checkpoint's folder that a process before this one wrote.
 Written Describe(const std::string& folder, int64_t step);
 
-// Writes a checkpoint of one rank: its file first, each step durable before the next, manifest.json last, so
-// a crash at any moment leaves a folder that has no manifest, or a whole one. `manifest.files` is filled in.
-Written WriteCheckpoint(const std::string& attempt_dir, Manifest manifest,
-                        const std::vector<engine::NamedState>& states, const file::WriteOptions& options);
+// How the ranks that write a checkpoint together tell each other of their files. One rank has none to tell.
+struct Peers {
+  int rank = 0;
+  int world_size = 1;
+  // Sets a small text by name, for all ranks; and waits until one is set. Called by the writer's thread.
+  std::function<void(const std::string& name, const std::string& text)> publish;
+  std::function<std::string(const std::string& name)> get;
+};
+
+// Writes this rank's file of a checkpoint, and, as rank 0, once all ranks' files are durable, manifest.json. Each
+// step is durable before the next, so a crash of any rank at any moment leaves a folder that has no manifest, or a
+// whole one. `manifest.files` is filled in. Nothing is returned on the other ranks.
+std::optional<Written> WriteCheckpoint(const std::string& attempt_dir, Manifest manifest,
+                                       const std::vector<engine::NamedState>& states, const Peers& peers,
+                                       const file::WriteOptions& options);
 
 class CheckpointWriter {
  public:
-  explicit CheckpointWriter(std::string attempt_dir, file::WriteOptions options = {});
+  explicit CheckpointWriter(std::string attempt_dir, Peers peers = {}, file::WriteOptions options = {});
   // Waits for the one on its way.
   ~CheckpointWriter() = default;
 
   // Copies the states and starts to write them. None may be on its way: call Wait first.
   void Start(Manifest manifest, const std::vector<engine::NamedState>& states);
 
-  // The one on its way if it is done; else nothing. Throws what the writing threw.
+  // The one on its way if it is done; else nothing, and nothing on ranks other than 0. Throws what the writing
+  // threw.
   std::optional<Written> Poll();
-  // The one on its way, once it is done; nothing if there is none. Throws what the writing threw.
+  // The same, once it is done. Throws what the writing threw.
   std::optional<Written> Wait();
 
  private:
   std::string attempt_dir_;
+  Peers peers_;
   file::WriteOptions options_;
-  std::future<Written> under_way_;
+  std::future<std::optional<Written>> under_way_;
 };
 
 }  // namespace mixln::worker::trainer::checkpoint

@@ -19,23 +19,54 @@ std::string Hash(std::string_view bytes) {
   return text;
 }
 
+namespace {
+
+Json Encode(const FileEntry& file) {
+  Json tensors = Json::array();
+  for (const TensorEntry& tensor : file.tensors) {
+    tensors.push_back({{"name", tensor.name},
+                       {"shape", tensor.shape},
+                       {"begin", tensor.begin},
+                       {"elements", tensor.elements},
+                       {"offset_bytes", tensor.offset_bytes},
+                       {"xxh3_64", tensor.xxh3_64}});
+  }
+  return {{"file", file.file},
+          {"size_bytes", file.size_bytes},
+          {"xxh3_64", file.xxh3_64},
+          {"tensors", std::move(tensors)}};
+}
+
+FileEntry DecodeFile(const nlohmann::json& json) {
+  FileEntry file;
+  json.at("file").get_to(file.file);
+  json.at("size_bytes").get_to(file.size_bytes);
+  json.at("xxh3_64").get_to(file.xxh3_64);
+  for (const auto& tensor : json.at("tensors")) {
+    TensorEntry& range = file.tensors.emplace_back();
+    tensor.at("name").get_to(range.name);
+    tensor.at("shape").get_to(range.shape);
+    tensor.at("begin").get_to(range.begin);
+    tensor.at("elements").get_to(range.elements);
+    tensor.at("offset_bytes").get_to(range.offset_bytes);
+    tensor.at("xxh3_64").get_to(range.xxh3_64);
+  }
+  return file;
+}
+
+}  // namespace
+
+std::string ToJson(const FileEntry& file) {
+  return Encode(file).dump();
+}
+
+FileEntry ParseFileEntry(std::string_view text) {
+  return DecodeFile(nlohmann::json::parse(text));
+}
+
 std::string ToJson(const Manifest& manifest) {
   Json files = Json::array();
-  for (const FileEntry& file : manifest.files) {
-    Json tensors = Json::array();
-    for (const TensorEntry& tensor : file.tensors) {
-      tensors.push_back({{"name", tensor.name},
-                         {"shape", tensor.shape},
-                         {"begin", tensor.begin},
-                         {"elements", tensor.elements},
-                         {"offset_bytes", tensor.offset_bytes},
-                         {"xxh3_64", tensor.xxh3_64}});
-    }
-    files.push_back({{"file", file.file},
-                     {"size_bytes", file.size_bytes},
-                     {"xxh3_64", file.xxh3_64},
-                     {"tensors", std::move(tensors)}});
-  }
+  for (const FileEntry& file : manifest.files) files.push_back(Encode(file));
   const Json json = {{"format_version", kFormatVersion},
                      {"trial_id", manifest.trial_id},
                      {"fence", {{"term", manifest.term}, {"epoch", manifest.epoch}}},
@@ -84,21 +115,7 @@ Manifest ParseManifest(std::string_view text, const std::string& path) {
     json.at("instruction_set").get_to(manifest.instruction_set);
     json.at("threads").get_to(manifest.threads);
     json.at("world_size").get_to(manifest.world_size);
-    for (const auto& file : json.at("files")) {
-      FileEntry& entry = manifest.files.emplace_back();
-      file.at("file").get_to(entry.file);
-      file.at("size_bytes").get_to(entry.size_bytes);
-      file.at("xxh3_64").get_to(entry.xxh3_64);
-      for (const auto& tensor : file.at("tensors")) {
-        TensorEntry& range = entry.tensors.emplace_back();
-        tensor.at("name").get_to(range.name);
-        tensor.at("shape").get_to(range.shape);
-        tensor.at("begin").get_to(range.begin);
-        tensor.at("elements").get_to(range.elements);
-        tensor.at("offset_bytes").get_to(range.offset_bytes);
-        tensor.at("xxh3_64").get_to(range.xxh3_64);
-      }
-    }
+    for (const auto& file : json.at("files")) manifest.files.push_back(DecodeFile(file));
     return manifest;
   } catch (const nlohmann::json::exception& problem) {
     throw error::InputOutputError(path + ": is corrupted: " + problem.what());

@@ -63,6 +63,10 @@ struct Manifest {
 // XXH3-64 as 16 hex digits.
 std::string Hash(std::string_view bytes);
 
+// One file's entry as text, and back: what a rank tells rank 0.
+std::string ToJson(const FileEntry& file);
+FileEntry ParseFileEntry(std::string_view text);
+
 // The text of manifest.json; the spec's hash is added.
 std::string ToJson(const Manifest& manifest);
 

@@ -12,8 +12,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "base/file/unique_fd.h"
 #include "worker/trainer/error/error.h"
@@ -27,15 +29,22 @@ std::string_view Bytes(const at::Tensor& tensor) {
   return {static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
 
+int64_t Elements(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
 // The safetensors header: u64 length, then JSON with each tensor's place after the header, padded with blanks
 // so that the tensors start at a multiple of 64.
 std::string Header(const std::vector<NamedTensor>& tensors) {
   nlohmann::ordered_json json;
   size_t end = 0;
-  for (const auto& [name, tensor] : tensors) {
+  for (const NamedTensor& tensor : tensors) {
     const size_t begin = end;
-    end += tensor.nbytes();
-    json[name] = {{"dtype", "F32"}, {"shape", tensor.sizes().vec()}, {"data_offsets", {begin, end}}};
+    end += tensor.elements.nbytes();
+    // A part of a tensor has no shape but its length.
+    const std::vector<int64_t> shape =
+        tensor.elements.numel() == Elements(tensor.shape) ? tensor.shape : tensor.elements.sizes().vec();
+    json[tensor.name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {begin, end}}};
   }
   std::string text = json.dump();
   text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
@@ -83,11 +92,17 @@ class MappedFile {
 std::vector<NamedTensor> Flatten(const std::vector<engine::NamedState>& states) {
   std::vector<NamedTensor> tensors;
   for (const auto& state : states) {
-    tensors.push_back({state.name, state.master});
-    tensors.push_back({"exp_avg/" + state.name, state.exp_avg});
-    tensors.push_back({"exp_avg_sq/" + state.name, state.exp_avg_sq});
+    tensors.push_back({state.name, state.shape, state.begin, state.master});
+    tensors.push_back({"exp_avg/" + state.name, state.shape, state.begin, state.exp_avg});
+    tensors.push_back({"exp_avg_sq/" + state.name, state.shape, state.begin, state.exp_avg_sq});
   }
   return tensors;
+}
+
+std::string TensorFileName(int rank) {
+  char name[32];
+  std::snprintf(name, sizeof name, "rank-%05d.safetensors", rank);
+  return name;
 }
 
 FileEntry WriteTensorFile(const std::string& folder, const std::string& file,
@@ -107,10 +122,11 @@ FileEntry WriteTensorFile(const std::string& folder, const std::string& file,
     entry.size_bytes += static_cast<int64_t>(bytes.size());
   };
   append(Header(tensors));
-  for (const auto& [name, tensor] : tensors) {
-    entry.tensors.push_back(
-        {name, tensor.sizes().vec(), 0, tensor.numel(), entry.size_bytes, Hash(Bytes(tensor))});
-    append(Bytes(tensor));
+  for (const NamedTensor& tensor : tensors) {
+    const std::string_view bytes = Bytes(tensor.elements);
+    entry.tensors.push_back({tensor.name, tensor.shape, tensor.begin, tensor.elements.numel(),
+                             entry.size_bytes, Hash(bytes)});
+    append(bytes);
   }
   entry.xxh3_64 = Hex(XXH3_64bits_digest(state.get()));
   file::Sync(fd.get(), temporary, options);

@@ -10,14 +10,19 @@
 
 namespace mixln::worker::trainer::checkpoint {
 
-// A tensor under its name in the file; fp32, contiguous, on the CPU.
+// A range of a tensor's elements, under the tensor's name in the file: fp32 [elements], contiguous, on the CPU.
 struct NamedTensor {
   std::string name;
-  at::Tensor tensor;
+  std::vector<int64_t> shape;  // of the whole tensor
+  int64_t begin = 0;           // its first element
+  at::Tensor elements;
 };
 
 // All masters and moments under their names in a file: views, no copies.
 std::vector<NamedTensor> Flatten(const std::vector<engine::NamedState>& states);
+
+// "rank-00003.safetensors".
+std::string TensorFileName(int rank);
 
 // Writes `folder/file` and fsyncs it; durable once the folder is synced too. A crash leaves no half-written
 // file under that name. Throws error::InputOutputError; waits while the disk is full.

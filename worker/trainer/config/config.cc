@@ -162,6 +162,17 @@ Resources ReadResources(ObjectReader reader) {
   return resources;
 }
 
+Sharding ReadSharding(ObjectReader reader) {
+  Sharding sharding;
+  sharding.accumulate = reader.ReadEnum("accumulate", "ACCUMULATE", {"reduce_each", "no_sync"}) == 0
+                            ? Accumulate::kReduceEach
+                            : Accumulate::kNoSync;
+  reader.Read("reshard_after_forward", sharding.reshard_after_forward);
+  reader.Read("activation_checkpointing", sharding.activation_checkpointing);
+  reader.Finish();
+  return sharding;
+}
+
 Spec ReadSpec(ObjectReader reader) {
   Spec spec;
   spec.model = ReadModel(reader.ReadObject("model"));
@@ -180,6 +191,7 @@ Spec ReadSpec(ObjectReader reader) {
   ObjectReader limits = reader.ReadObject("limits");
   ReadNotNegative(limits, "max_runtime_seconds", spec.max_runtime_seconds);
   limits.Finish();
+  spec.sharding = ReadSharding(reader.ReadObject("sharding"));
   reader.Finish();
   return spec;
 }
@@ -230,6 +242,9 @@ TrialConfig ParseTrialConfig(std::string_view text) {
   ReadPositive(reader, "threads", config.threads);
   reader.Read("gpu", config.gpu);
   reader.Require(config.gpu >= -1, "gpu", "must be a GPU's number, or -1 for the CPU");
+  reader.Read("address", config.address);
+  reader.Require(config.world_size == 1 || !config.address.empty(), "address",
+                 "must say where the other ranks reach this one");
   reader.Finish();
   config.spec_json = file.at("spec").dump();
   return config;

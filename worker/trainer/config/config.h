@@ -103,6 +103,15 @@ struct Resources {
   bool operator==(const Resources&) const = default;
 };
 
+enum class Accumulate { kReduceEach, kNoSync };
+
+struct Sharding {
+  Accumulate accumulate = Accumulate::kReduceEach;
+  bool reshard_after_forward = true;
+  bool activation_checkpointing = false;
+  bool operator==(const Sharding&) const = default;
+};
+
 struct Spec {
   Model model;
   Norm norm;
@@ -114,6 +123,7 @@ struct Spec {
   Resources resources;
   int32_t max_retries = 0;
   int64_t max_runtime_seconds = 0;
+  Sharding sharding;
   bool operator==(const Spec&) const = default;
 };
 
@@ -129,6 +139,7 @@ struct TrialConfig {
   std::string resume_from;  // empty: start anew
   int32_t threads = 0;
   int32_t gpu = 0;  // -1: compute on the CPU
+  std::string address;
   // `spec` as it was read, keys sorted, without white space: what checkpoints record.
   std::string spec_json;
   bool operator==(const TrialConfig&) const = default;

@@ -59,11 +59,14 @@ std::string ShapeOf(const at::Tensor& tensor) {
 }  // namespace
 
 struct Engine::Impl {
-  explicit Impl(const EngineOptions& engine_options)
+  Impl(const EngineOptions& engine_options, fsdp::Collectives* collectives)
       : options(engine_options),
+        ranks(collectives),
         model(CheckedShape(engine_options), engine_options.placements,
-              {engine_options.init_std, engine_options.embedding_std, engine_options.seed}),
-        units(model.units()) {}
+              {engine_options.init_std, engine_options.embedding_std, engine_options.seed},
+              {{collectives, engine_options.accumulate, std::make_shared<fsdp::BufferPool>()},
+               engine_options.reshard_after_forward,
+               engine_options.activation_checkpointing}) {}
 
   void CheckTokens(const at::Tensor& tokens, int64_t longest) const {
     Require(tokens.dim() == 2 && tokens.scalar_type() == at::kLong, "tokens must be int64 [batch, time]");
@@ -98,18 +101,19 @@ struct Engine::Impl {
   // Takes over what was written into States().
   void Refresh() {
     if (!masters_written) return;
-    for (fsdp::Unit* unit : units) unit->CastMaster();
+    for (fsdp::Unit* unit : model.units()) unit->Refresh();
     masters_written = false;
   }
 
   EngineOptions options;
+  fsdp::Collectives* ranks;
   model::Model model;
-  std::vector<fsdp::Unit*> units;
   int64_t updates = 0;
   bool masters_written = false;
 };
 
-Engine::Engine(const EngineOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+Engine::Engine(const EngineOptions& options, fsdp::Collectives* ranks)
+    : impl_(std::make_unique<Impl>(options, ranks)) {}
 Engine::~Engine() = default;
 
 double Engine::ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets) {
@@ -123,7 +127,10 @@ double Engine::Evaluate(const at::Tensor& tokens, const at::Tensor& mask) {
 
 UpdateReport Engine::Update(double lr, bool measure_layers) {
   const EngineOptions& options = impl_->options;
-  const std::vector<double> squares = optim::SquaredGradientNorms(impl_->units);
+  const std::vector<fsdp::Unit*>& units = impl_->model.units();
+  impl_->model.FinishGradients();
+  if (impl_->ranks != nullptr) optim::SumVectorGradients(units, *impl_->ranks);
+  const std::vector<double> squares = optim::SquaredGradientNorms(units, impl_->ranks);
   UpdateReport report;
   report.gradient_norm = std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
   if (measure_layers) {  // the first unit is the embedding's, the last the head's
@@ -132,27 +139,30 @@ UpdateReport Engine::Update(double lr, bool measure_layers) {
     }
   }
   impl_->Refresh();
-  optim::AdamW(impl_->units, {options.beta1, options.beta2, options.adam_eps, options.weight_decay}, lr,
+  optim::AdamW(units, {options.beta1, options.beta2, options.adam_eps, options.weight_decay}, lr,
                ++impl_->updates, optim::ClipScale(report.gradient_norm, options.clip_norm));
+  if (impl_->ranks != nullptr) impl_->masters_written = true;  // what was gathered is old
   return report;
 }
 
 std::vector<NamedState> Engine::States() {
   impl_->masters_written = true;
   std::vector<NamedState> states;
-  for (fsdp::Unit* unit : impl_->units) {
-    for (const fsdp::Segment& segment : unit->segments()) {
-      states.push_back({segment.name, unit->Master(segment), unit->ExpAvg(segment), unit->ExpAvgSq(segment)});
+  for (const fsdp::Unit* unit : impl_->model.units()) {
+    for (const fsdp::Piece& piece : unit->pieces()) {
+      states.push_back({piece.segment->name, piece.segment->shape, piece.range.begin, piece.replicated,
+                        piece.master, piece.exp_avg, piece.exp_avg_sq});
     }
   }
   return states;
 }
 
 std::vector<NamedGradient> Engine::Gradients() {
+  impl_->model.FinishGradients();
   std::vector<NamedGradient> gradients;
-  for (fsdp::Unit* unit : impl_->units) {
-    for (const fsdp::Segment& segment : unit->segments())
-      gradients.push_back({segment.name, unit->Gradient(segment)});
+  for (const fsdp::Unit* unit : impl_->model.units()) {
+    for (const fsdp::Piece& piece : unit->pieces())
+      gradients.push_back({piece.segment->name, piece.segment->shape, piece.range.begin, piece.gradient});
   }
   return gradients;
 }
@@ -166,7 +176,7 @@ void Engine::set_updates(int64_t updates) {
 
 int64_t Engine::parameters() const {
   int64_t count = 0;
-  for (const fsdp::Unit* unit : impl_->units) {
+  for (const fsdp::Unit* unit : impl_->model.units()) {
     for (const fsdp::Segment& segment : unit->segments()) count += segment.size;
   }
   return count;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "worker/trainer/fsdp/collectives.h"
+#include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/norm/placement.h"
 
 namespace mixln::worker::trainer::engine {
@@ -34,20 +36,30 @@ struct EngineOptions {
   double clip_norm = 0.0;     // of the global gradient norm; 0: no clipping
   bool deterministic = true;  // on CPUs every kernel is
   int64_t context = 0;        // longest input, in tokens
+  // Of several ranks: see fsdp::Accumulate, and model::Execution for the next two.
+  fsdp::Accumulate accumulate = fsdp::Accumulate::kReduceEach;
+  bool reshard_after_forward = true;
+  bool activation_checkpointing = false;
 };
 
-// One parameter and its Adam moments: fp32 views of the engine's memory, under the parameter's Hugging Face
-// name.
+// What this rank owns of one parameter and its Adam moments: a range of their elements in row-major order, as fp32
+// views [elements] of the engine's memory, under the parameter's Hugging Face name. One rank owns all whole; of
+// several, one may own no element of a parameter.
 struct NamedState {
   std::string name;
+  std::vector<int64_t> shape;  // of the whole parameter
+  int64_t begin = 0;           // first element that is owned
+  bool replicated = false;     // every rank owns it whole
   at::Tensor master;
   at::Tensor exp_avg;
   at::Tensor exp_avg_sq;
 };
 
-// One parameter's gradient: an fp32 view of the engine's memory.
+// The gradient of the same elements.
 struct NamedGradient {
   std::string name;
+  std::vector<int64_t> shape;
+  int64_t begin = 0;
   at::Tensor gradient;
 };
 
@@ -61,23 +73,29 @@ struct UpdateReport {
 // it computes on at::get_num_threads() threads. Two runs with the same options, inputs and number of threads
 // on the same kind of CPU give the same bits.
 //
+// Of several ranks each has an engine of its own, with the same options. They call ForwardBackward, Evaluate, Update
+// and Logits together, the same number of times, each with rows of its own; a rank that has none gives a row whose
+// targets are all masked. Throws error::PeerLostError when another rank is gone.
+//
 // Throws std::invalid_argument for options or tensors that make no sense; the message names the field.
 class Engine {
  public:
-  explicit Engine(const EngineOptions& options);
+  // `ranks`: none for one rank; it must outlive the engine.
+  explicit Engine(const EngineOptions& options, fsdp::Collectives* ranks = nullptr);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   // One micro-batch. `tokens` is int64 [batch, time + 1], time <= context: inputs and, one on, their targets.
   // `mask` is uint8 [batch, time], 1 where a target counts; undefined: all count. Adds the gradient of (sum
-  // of negative log-likelihoods) / global_targets to the gradients and returns the sum, in nats.
+  // of negative log-likelihoods) / global_targets to the gradients and returns the sum, in nats, over this rank's
+  // rows.
   double ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets);
 
   // The same sum without gradients.
   double Evaluate(const at::Tensor& tokens, const at::Tensor& mask);
 
-  // Clips, does one AdamW update with learning rate `lr`, and zeroes the gradients.
+  // Clips by the norm over all ranks, does one AdamW update with learning rate `lr`, and zeroes the gradients.
   UpdateReport Update(double lr, bool measure_layers);
 
   // Masters and moments, embedding first, in an order that depends on the options only. What is written into
@@ -85,14 +103,15 @@ class Engine {
   // later writes.
   std::vector<NamedState> States();
 
-  // Gradients accumulated since the last update, in the order of States().
+  // Gradients accumulated since the last update, in the order of States(): of several ranks, once the matrices'
+  // have been reduced; vectors' are this rank's own share until Update.
   std::vector<NamedGradient> Gradients();
 
   // Updates done; AdamW's bias correction counts by it.
   int64_t updates() const;
   void set_updates(int64_t updates);
 
-  // Trainable parameters.
+  // Trainable parameters, over all ranks.
   int64_t parameters() const;
 
   // fp32 [batch, time, vocab] for int64 tokens [batch, time]. Holds them all: for tests and diagnostics.

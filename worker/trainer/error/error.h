@@ -34,6 +34,11 @@ struct InputOutputError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Another rank of the attempt is gone, or cannot be reached. Exit 72, FAILURE_CAUSE_PEER_LOST.
+struct PeerLostError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 // The loss or the gradient is no longer a number. Exit 76, FAILURE_CAUSE_DIVERGED.
 struct DivergedError : std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -1,86 +1,209 @@
 #include "worker/trainer/fsdp/unit.h"
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 
-#include <functional>
-#include <numeric>
+#include <algorithm>
 #include <stdexcept>
+#include <utility>
 
+#include "worker/trainer/kernels/adamw.h"
 #include "worker/trainer/kernels/philox.h"
 
 namespace mixln::worker::trainer::fsdp {
 namespace {
 
-// 64 bytes of bf16; twice that of fp32.
-constexpr int64_t kAlignment = 32;
-
-int64_t Aligned(int64_t offset) {
-  return (offset + kAlignment - 1) / kAlignment * kAlignment;
+// Fixed blocks, summed in order.
+double SumOfSquares(const at::Tensor& flat) {
+  constexpr int64_t kBlock = 65536;
+  const int64_t size = flat.numel();
+  const int64_t blocks = (size + kBlock - 1) / kBlock;
+  const float* values = flat.const_data_ptr<float>();
+  std::vector<double> sums(static_cast<size_t>(blocks));
+  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t first = block * kBlock;
+      sums[static_cast<size_t>(block)] = kernels::SumOfSquares(values + first, std::min(kBlock, size - first));
+    }
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
 }
 
 }  // namespace
 
-Unit::Unit(const std::vector<ParameterSpec>& parameters, bool bf16) {
-  int64_t end = 0;
-  for (const ParameterSpec& parameter : parameters) {
-    Segment segment;
-    segment.name = parameter.name;
-    segment.shape = parameter.shape;
-    segment.offset = parameter.joined ? end : Aligned(end);
-    segment.size =
-        std::accumulate(parameter.shape.begin(), parameter.shape.end(), int64_t{1}, std::multiplies<>());
-    segment.decays = parameter.shape.size() > 1;
-    end = segment.offset + segment.size;
-    segments_.push_back(std::move(segment));
-  }
-  master_ = at::zeros({Aligned(end)}, at::kFloat);
-  gradient_ = at::zeros_like(master_);
-  exp_avg_ = at::zeros_like(master_);
-  exp_avg_sq_ = at::zeros_like(master_);
-  if (bf16) compute_ = at::zeros({Aligned(end)}, at::kBFloat16);
+Unit::State Unit::Zeros(int64_t elements) {
+  State state;
+  state.master = at::zeros({elements}, at::kFloat);
+  state.gradient = at::zeros_like(state.master);
+  state.exp_avg = at::zeros_like(state.master);
+  state.exp_avg_sq = at::zeros_like(state.master);
+  return state;
 }
 
-const Segment& Unit::Find(const std::string& name) const {
-  for (const Segment& segment : segments_) {
+Unit::Unit(const std::vector<ParameterSpec>& parameters, Compute compute, const Sharding& sharding)
+    : layout_(MakeLayout(parameters)), compute_(compute), sharding_(sharding) {
+  const Collectives* ranks = sharding_.ranks;
+  owned_ = ranks == nullptr ? Range{0, layout_.matrices}
+                            : OwnedBy(ranks->rank(), ranks->world_size(), layout_.matrices);
+  padded_ = ranks == nullptr ? layout_.matrices : owned_.elements * ranks->world_size();
+  matrices_ = Zeros(owned_.elements);
+  vectors_ = Zeros(layout_.vectors);
+  if (ranks == nullptr) {
+    fp32_ = matrices_.master;
+    gradient_ = matrices_.gradient;
+    if (compute_ != Compute::kFp32) bf16_ = at::zeros({padded_}, at::kBFloat16);
+  }
+  MakePieces();
+}
+
+void Unit::MakePieces() {
+  for (const Segment& segment : layout_.segments) {
+    Piece piece;
+    piece.segment = &segment;
+    piece.replicated = segment.is_vector();
+    const State& state = piece.replicated ? vectors_ : matrices_;
+    const Range whole{segment.offset, segment.size};
+    piece.range = piece.replicated ? Range{0, segment.size} : Overlap(whole, owned_);
+    const int64_t first = piece.replicated ? 0 : owned_.begin;
+    const int64_t at = piece.range.elements == 0 ? 0 : segment.offset + piece.range.begin - first;
+    const auto view = [&](const at::Tensor& flat) { return flat.narrow(0, at, piece.range.elements); };
+    piece.master = view(state.master);
+    piece.gradient = view(state.gradient);
+    piece.exp_avg = view(state.exp_avg);
+    piece.exp_avg_sq = view(state.exp_avg_sq);
+    if (!piece.replicated && bf16_.defined()) piece.compute = view(bf16_);
+    pieces_.push_back(std::move(piece));
+  }
+}
+
+const Segment& Unit::FindSegment(const std::string& name) const {
+  for (const Segment& segment : layout_.segments) {
     if (segment.name == name) return segment;
   }
   throw std::out_of_range("the unit has no parameter " + name);
 }
 
-at::Tensor Unit::View(const at::Tensor& flat, const Segment& segment) {
-  return flat.narrow(0, segment.offset, segment.size).view(segment.shape);
+at::Tensor Unit::Vector(const std::string& name) const {
+  const Segment& segment = FindSegment(name);
+  return vectors_.master.narrow(0, segment.offset, segment.size);
 }
 
-at::Tensor Unit::Joined(const at::Tensor& flat, const std::string& name, int joined) const {
-  const Segment* first = &Find(name);
-  int64_t size = first->size;
-  for (int i = 1; i <= joined; ++i) size += first[i].size;
-  return flat.narrow(0, first->offset, size).view({-1, first->shape.at(1)});
+at::Tensor Unit::VectorGradient(const std::string& name) const {
+  const Segment& segment = FindSegment(name);
+  return vectors_.gradient.narrow(0, segment.offset, segment.size);
 }
 
-at::Tensor Unit::Matrix(const std::string& name, int joined) const {
-  return Joined(compute_.defined() ? compute_ : master_, name, joined);
+MatrixRange Unit::Find(const std::string& name, int joined) const {
+  const Segment* first = &FindSegment(name);
+  MatrixRange matrix{first->offset, first->size, first->shape.at(1)};
+  for (int i = 1; i <= joined; ++i) matrix.size += first[i].size;
+  return matrix;
 }
 
-at::Tensor Unit::MatrixGradient(const std::string& name, int joined) const {
-  return Joined(gradient_, name, joined);
+at::Tensor Unit::View(const at::Tensor& flat, const MatrixRange& matrix) const {
+  return flat.narrow(0, matrix.offset, matrix.size).view({-1, matrix.columns});
 }
 
-void Unit::CastMaster() {
-  if (compute_.defined()) compute_.copy_(master_);
+at::Tensor Unit::Weight(const MatrixRange& matrix) const {
+  return View(compute_ == Compute::kFp32 ? fp32_ : bf16_, matrix);
+}
+
+at::Tensor Unit::Fp32Weight(const MatrixRange& matrix) const {
+  return View(fp32_, matrix);
+}
+
+at::Tensor Unit::Gradient(const MatrixRange& matrix) const {
+  return View(gradient_, matrix);
+}
+
+void Unit::StartGather() {
+  if (sharding_.ranks == nullptr || gathered_ || gathering_.valid()) return;
+  at::Tensor& whole = compute_ == Compute::kBf16 ? bf16_ : fp32_;
+  whole = sharding_.pool->Take(padded_, compute_ == Compute::kBf16 ? at::kBFloat16 : at::kFloat);
+  whole.narrow(0, owned_.begin, owned_.elements).copy_(matrices_.master);
+  gathering_ = sharding_.ranks->AllGather(whole);
+}
+
+void Unit::WaitGather() {
+  if (sharding_.ranks == nullptr || gathered_) return;
+  StartGather();
+  gathering_.Wait();
+  gathered_ = true;
+  if (compute_ != Compute::kBoth) return;
+  bf16_ = sharding_.pool->Take(padded_, at::kBFloat16);
+  bf16_.copy_(fp32_);
+}
+
+void Unit::Release() {
+  if (sharding_.ranks == nullptr || !gathered_) return;
+  for (at::Tensor* whole : {&fp32_, &bf16_}) {
+    if (whole->defined()) sharding_.pool->Give(*whole);
+  }
+  gathered_ = false;
+}
+
+void Unit::TakeGradient() {
+  if (sharding_.ranks == nullptr || gradient_.defined()) return;
+  gradient_ = sharding_.accumulate == Accumulate::kNoSync ? at::empty({padded_}, at::kFloat)
+                                                          : sharding_.pool->Take(padded_, at::kFloat);
+  gradient_.zero_();
+}
+
+void Unit::StartReduce() {
+  if (sharding_.ranks == nullptr || sharding_.accumulate == Accumulate::kNoSync) return;
+  parts_ = sharding_.pool->Take(padded_, at::kFloat);
+  reducing_ = sharding_.ranks->Exchange(gradient_, parts_);
+}
+
+void Unit::WaitReduce() {
+  if (!reducing_.valid()) return;
+  reducing_.Wait();
+  const at::Tensor parts = parts_.view({-1, owned_.elements});
+  for (int64_t rank = 0; rank < parts.size(0); ++rank) matrices_.gradient.add_(parts[rank]);
+  sharding_.pool->Give(parts_);
+  if (sharding_.accumulate == Accumulate::kReduceEach) {
+    sharding_.pool->Give(gradient_);
+  } else {
+    gradient_.zero_();
+  }
+}
+
+void Unit::Reduce() {
+  if (sharding_.ranks == nullptr || sharding_.accumulate != Accumulate::kNoSync || !gradient_.defined()) return;
+  parts_ = sharding_.pool->Take(padded_, at::kFloat);
+  reducing_ = sharding_.ranks->Exchange(gradient_, parts_);
+  WaitReduce();
+}
+
+void Unit::Refresh() {
+  if (sharding_.ranks != nullptr) {
+    Release();
+  } else if (bf16_.defined()) {
+    bf16_.copy_(matrices_.master);
+  }
+}
+
+double Unit::SquaredGradient() const {
+  const bool first = sharding_.ranks == nullptr || sharding_.ranks->rank() == 0;
+  return SumOfSquares(matrices_.gradient) + (first ? SumOfSquares(vectors_.gradient) : 0.0);
 }
 
 void Initialize(Unit& unit, const std::vector<ParameterSpec>& parameters, uint64_t seed) {
-  for (const ParameterSpec& parameter : parameters) {
-    at::Tensor master = unit.Master(unit.Find(parameter.name));
-    if (parameter.shape.size() == 1) {
-      master.fill_(parameter.start_value);
+  for (const Piece& piece : unit.pieces()) {
+    const auto parameter = std::find_if(parameters.begin(), parameters.end(), [&](const ParameterSpec& its) {
+      return its.name == piece.segment->name;
+    });
+    at::Tensor master = piece.master;
+    if (piece.segment->is_vector()) {
+      master.fill_(parameter->start_value);
     } else {
-      kernels::FillNormal(seed, parameter.name, parameter.standard_deviation, 0, master.numel(),
-                          master.data_ptr<float>());
+      kernels::FillNormal(seed, parameter->name, parameter->standard_deviation, piece.range.begin,
+                          piece.range.elements, master.data_ptr<float>());
     }
   }
-  unit.CastMaster();
+  unit.Refresh();
 }
 
 }  // namespace mixln::worker::trainer::fsdp

@@ -3,80 +3,145 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "worker/trainer/fsdp/buffer_pool.h"
+#include "worker/trainer/fsdp/collectives.h"
+#include "worker/trainer/fsdp/layout.h"
+
 namespace mixln::worker::trainer::fsdp {
 
-// A parameter as a unit is told of it.
-struct ParameterSpec {
-  std::string name;                 // Hugging Face's
-  std::vector<int64_t> shape;       // [rows, columns] of a matrix, [size] of a vector
-  double standard_deviation = 0.0;  // a matrix starts normal with it
-  bool joined = false;  // lies right behind the one before, so that both can be used as one matrix
-  double start_value =
-      1.0;  // a vector (a norm's weight, Admin's omega, a row of DLCL's W) starts filled with it
+// How a unit's gathered matrices are kept.
+enum class Compute {
+  kFp32,
+  kBf16,
+  kBoth,  // a tied embedding: its rows are read in fp32, the head multiplies in bf16
 };
 
-// A parameter's place in its unit.
-struct Segment {
-  std::string name;
-  std::vector<int64_t> shape;
-  int64_t offset = 0;   // in elements
-  int64_t size = 0;     // in elements
-  bool decays = false;  // weight decay is for matrices only
+// When gradients of several micro-batches are reduced.
+enum class Accumulate {
+  kReduceEach,  // after each one: a rank keeps its part only
+  kNoSync,      // after the last one: a rank keeps a whole gradient, and less is sent
+};
+
+// How a model is spread over ranks.
+struct Sharding {
+  Collectives* ranks = nullptr;  // none: one rank has everything
+  Accumulate accumulate = Accumulate::kReduceEach;
+  std::shared_ptr<BufferPool> pool;
+};
+
+// A matrix, or several joined ones, in a unit.
+struct MatrixRange {
+  int64_t offset = 0;  // in elements
+  int64_t size = 0;
+  int64_t columns = 0;
+};
+
+// What a rank owns of one parameter: a range of its elements in row-major order, as fp32 views of the unit's
+// memory. The optimizer updates pieces, and checkpoints are made of them.
+struct Piece {
+  const Segment* segment = nullptr;
+  Range range;              // of the segment's elements; none may be owned
+  bool replicated = false;  // every rank owns it whole, and all keep it equal: vectors
+  at::Tensor master;        // fp32 [range.elements], and so are the next three
+  at::Tensor gradient;
+  at::Tensor exp_avg;
+  at::Tensor exp_avg_sq;
+  at::Tensor compute;  // the bf16 copy that is to follow the master; undefined where there is none
 };
 
 // The parameters that are gathered, reduced and updated together: a decoder layer's, the embedding's, or the
-// head's. All lie in one flat buffer, and so do their gradients and moments; what others use are views into
-// these, which stay valid as long as the unit. A view begins at a multiple of 64 bytes unless it is joined to
-// the one before; gaps are zero.
+// head's. All matrices lie in one flat buffer, and so do their gradients.
 //
-// Masters, gradients and moments are fp32. Matrices are computed with in the compute type: views of the
-// master itself, or of a bf16 copy that CastMaster refreshes. Vectors are always used in fp32.
+// A rank owns an equal part of that buffer: its fp32 master, gradient and moments. For the time that a layer needs
+// them, the whole matrices are gathered from all ranks in the compute type, and a whole gradient is lent, which is
+// then reduced: each rank's part of it, summed over ranks, is added to what that rank owns. Vectors are small:
+// each rank owns them whole, and keeps them in fp32; their gradients are summed before an update. With one rank,
+// nothing is sent: the matrices are there for the unit's life, as views of the master or as its bf16 copy.
 class Unit {
  public:
-  Unit(const std::vector<ParameterSpec>& parameters, bool bf16);
+  Unit(const std::vector<ParameterSpec>& parameters, Compute compute, const Sharding& sharding);
+  Unit(const Unit&) = delete;
+  Unit& operator=(const Unit&) = delete;
 
-  const std::vector<Segment>& segments() const { return segments_; }
+  const std::vector<Piece>& pieces() const { return pieces_; }
+  const std::vector<Segment>& segments() const { return layout_.segments; }
 
-  // The matrix `name`, in the compute type; `joined` matrices behind it are part of it, with their rows
-  // added.
-  at::Tensor Matrix(const std::string& name, int joined = 0) const;
-  at::Tensor MatrixGradient(const std::string& name, int joined = 0) const;
+  // A vector in fp32 and its gradient; both stay where they are for the unit's life. Throws std::out_of_range.
+  at::Tensor Vector(const std::string& name) const;
+  at::Tensor VectorGradient(const std::string& name) const;
 
-  // One parameter's fp32 master, gradient and moments.
-  at::Tensor Master(const Segment& segment) const { return View(master_, segment); }
-  at::Tensor Gradient(const Segment& segment) const { return View(gradient_, segment); }
-  at::Tensor ExpAvg(const Segment& segment) const { return View(exp_avg_, segment); }
-  at::Tensor ExpAvgSq(const Segment& segment) const { return View(exp_avg_sq_, segment); }
+  // Where the matrix `name` is, with `joined` ones behind it, whose rows are added.
+  MatrixRange Find(const std::string& name, int joined = 0) const;
 
-  // Throws std::out_of_range.
-  const Segment& Find(const std::string& name) const;
+  // The whole matrices, in the compute type, and in fp32 (not where Compute is kBf16): [rows, columns]. Valid from
+  // WaitGather to Release.
+  at::Tensor Weight(const MatrixRange& matrix) const;
+  at::Tensor Fp32Weight(const MatrixRange& matrix) const;
+  // The whole gradient in fp32, to be added to; from TakeGradient to StartReduce.
+  at::Tensor Gradient(const MatrixRange& matrix) const;
 
-  // The flat buffers. `compute` is undefined in fp32.
-  const at::Tensor& master() const { return master_; }
-  const at::Tensor& gradient() const { return gradient_; }
-  const at::Tensor& exp_avg() const { return exp_avg_; }
-  const at::Tensor& exp_avg_sq() const { return exp_avg_sq_; }
-  const at::Tensor& compute() const { return compute_; }
+  // Gathers the matrices, unless they are there or on their way.
+  void StartGather();
+  // Starts that if need be, and waits for it.
+  void WaitGather();
+  // Lets go of the gathered matrices.
+  void Release();
 
-  // Refreshes the bf16 copy; nothing to do in fp32.
-  void CastMaster();
+  // Lends a whole gradient, unless one is there.
+  void TakeGradient();
+  // Starts to reduce it (kNoSync: leaves it for Reduce).
+  void StartReduce();
+  // Waits for that, and adds it to the part that is owned.
+  void WaitReduce();
+  // Reduces what kNoSync has left.
+  void Reduce();
+
+  // Masters have been written: the bf16 copy follows; gathered matrices are let go of.
+  void Refresh();
+
+  // All vectors' gradients, fp32, flat: what is summed over ranks before an update.
+  const at::Tensor& vector_gradients() const { return vectors_.gradient; }
+
+  // Sum of squares of the gradient that is owned, over all ranks' parts together once: vectors count on rank 0
+  // only. Fixed blocks: the same bits whatever the number of threads.
+  double SquaredGradient() const;
 
  private:
-  static at::Tensor View(const at::Tensor& flat, const Segment& segment);
-  at::Tensor Joined(const at::Tensor& flat, const std::string& name, int joined) const;
+  void MakePieces();
+  at::Tensor View(const at::Tensor& flat, const MatrixRange& matrix) const;
+  const Segment& FindSegment(const std::string& name) const;
 
-  std::vector<Segment> segments_;
-  at::Tensor master_;
-  at::Tensor gradient_;
-  at::Tensor exp_avg_;
-  at::Tensor exp_avg_sq_;
-  at::Tensor compute_;
+  Layout layout_;
+  Compute compute_;
+  Sharding sharding_;
+  Range owned_;         // of the matrices
+  int64_t padded_ = 0;  // matrices' elements over all ranks
+  struct State {
+    at::Tensor master;
+    at::Tensor gradient;
+    at::Tensor exp_avg;
+    at::Tensor exp_avg_sq;
+  };
+  static State Zeros(int64_t elements);
+  State matrices_;  // what is owned
+  State vectors_;
+  std::vector<Piece> pieces_;
+
+  at::Tensor fp32_;  // gathered; with one rank the master
+  at::Tensor bf16_;
+  at::Tensor gradient_;  // whole; with one rank the one that is owned
+  at::Tensor parts_;     // all ranks' gradients of what is owned
+  Pending gathering_;
+  Pending reducing_;
+  bool gathered_ = false;
 };
 
-// Fills the masters: a pure function of (seed, name, element), so equal wherever a name is shared.
+// Fills the masters: a pure function of (seed, name, element), so equal wherever a name is shared, and whatever the
+// world size.
 void Initialize(Unit& unit, const std::vector<ParameterSpec>& parameters, uint64_t seed);
 
 }  // namespace mixln::worker::trainer::fsdp

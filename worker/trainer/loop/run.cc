@@ -40,6 +40,9 @@ Ending EndingOf(const std::exception& problem) {
   if (dynamic_cast<const error::InputOutputError*>(&problem) != nullptr) {
     return {error::kInputOutput, "FAILURE_CAUSE_IO"};
   }
+  if (dynamic_cast<const error::PeerLostError*>(&problem) != nullptr) {
+    return {error::kPeerLost, "FAILURE_CAUSE_PEER_LOST"};
+  }
   if (dynamic_cast<const error::DivergedError*>(&problem) != nullptr) {
     return {error::kDiverged, "FAILURE_CAUSE_DIVERGED"};
   }

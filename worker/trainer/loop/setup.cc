@@ -4,17 +4,15 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 
 #include "worker/trainer/data/training_set.h"
 #include "worker/trainer/error/error.h"
+#include "worker/trainer/fsdp/gloo.h"
 
 namespace mixln::worker::trainer::loop {
 
 void CheckSupported(const config::TrialConfig& config, const shards::Dataset& dataset) {
-  if (config.world_size != 1) {
-    throw error::ConfigError("world_size: is " + std::to_string(config.world_size) +
-                             ", but this release trains with one rank");
-  }
   if (config.gpu != -1) {
     throw error::ConfigError("gpu: is " + std::to_string(config.gpu) +
                              ", but this release computes on the CPU (gpu -1)");
@@ -26,6 +24,20 @@ void CheckSupported(const config::TrialConfig& config, const shards::Dataset& da
                              std::to_string(dataset.vocab_size) +
                              " token ids; leave it at 0 to take the tokenizer's");
   }
+}
+
+std::unique_ptr<fsdp::Collectives> ConnectRanks(const config::TrialConfig& config) {
+  if (config.world_size == 1) return nullptr;
+  fsdp::GlooOptions options;
+  options.rank = config.rank;
+  options.world_size = config.world_size;
+  options.rendezvous = config.rendezvous;
+  options.address = config.address;
+  options.group =
+      config.trial_id + "/" + std::to_string(config.fence.term) + "-" + std::to_string(config.fence.epoch);
+  const char* fd = std::getenv("MIXLN_RENDEZVOUS_FD");
+  if (config.rank == 0 && fd != nullptr) options.listening_fd = std::atoi(fd);
+  return fsdp::ConnectGloo(options);
 }
 
 engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::Dataset& dataset) {
@@ -53,6 +65,10 @@ engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::
   options.clip_norm = spec.train.clip_norm;
   options.deterministic = spec.train.deterministic;
   options.context = spec.data.context;
+  options.accumulate = spec.sharding.accumulate == config::Accumulate::kNoSync ? fsdp::Accumulate::kNoSync
+                                                                               : fsdp::Accumulate::kReduceEach;
+  options.reshard_after_forward = spec.sharding.reshard_after_forward;
+  options.activation_checkpointing = spec.sharding.activation_checkpointing;
   return options;
 }
 

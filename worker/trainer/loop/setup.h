@@ -2,18 +2,23 @@
 // release cannot do.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "worker/shards/dataset.h"
 #include "worker/trainer/checkpoint/manifest.h"
 #include "worker/trainer/config/config.h"
 #include "worker/trainer/engine/engine.h"
+#include "worker/trainer/fsdp/collectives.h"
 
 namespace mixln::worker::trainer::loop {
 
-// Throws error::ConfigError for several ranks and for GPUs, and when the spec's vocabulary is not the data
-// set's.
+// Throws error::ConfigError for GPUs, and when the spec's vocabulary is not the data set's.
 void CheckSupported(const config::TrialConfig& config, const shards::Dataset& dataset);
+
+// Brings the ranks of an attempt together; none for one rank. Rank 0's listening socket is the descriptor that the
+// environment's MIXLN_RENDEZVOUS_FD names. Throws error::PeerLostError.
+std::unique_ptr<fsdp::Collectives> ConnectRanks(const config::TrialConfig& config);
 
 // Sizes, placements and the optimizer. A vocab_size of 0 becomes the data set's.
 engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::Dataset& dataset);

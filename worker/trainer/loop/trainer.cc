@@ -4,9 +4,12 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <span>
 #include <stdexcept>
+#include <utility>
 
 #include "base/clock/clock.h"
+#include "worker/trainer/data/share.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/loop/divergence.h"
 #include "worker/trainer/loop/learning_rate.h"
@@ -33,10 +36,10 @@ long long Wide(int64_t number) {
   return number;
 }
 
-std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config,
-                                           const shards::Dataset& dataset) {
+std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config, const shards::Dataset& dataset,
+                                           fsdp::Collectives* ranks) {
   try {
-    return std::make_unique<engine::Engine>(MakeEngineOptions(config.spec, dataset));
+    return std::make_unique<engine::Engine>(MakeEngineOptions(config.spec, dataset), ranks);
   } catch (const std::invalid_argument& problem) {
     throw error::ConfigError(std::string("spec: ") + problem.what());
   }
@@ -46,6 +49,21 @@ void ThrowIfDiverged(const std::string& reason) {
   if (!reason.empty()) {
     throw error::DivergedError(reason + "; the run has diverged: lower train.lr, or clip gradients");
   }
+}
+
+// How the writer's thread learns of the other ranks' files.
+checkpoint::Peers MakePeers(fsdp::Collectives* ranks) {
+  if (ranks == nullptr) return {};
+  return {ranks->rank(), ranks->world_size(),
+          [ranks](const std::string& name, const std::string& text) { ranks->Publish(name, text); },
+          [ranks](const std::string& name) { return ranks->Get(name); }};
+}
+
+// Ranges of a micro-batch. A rank that has none takes a row without targets: it has to compute along.
+std::vector<data::Range> Part(const std::vector<data::Range>& ranges, const data::Share& part) {
+  if (part.rows == 0) return {data::Range{}};
+  const auto begin = ranges.begin() + part.begin;
+  return {begin, begin + part.rows};
 }
 
 bool Due(int64_t step, int64_t every, int64_t last) {
@@ -60,14 +78,24 @@ Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, ev
       events_(events),
       control_(control),
       step_(step),
+      ranks_(ConnectRanks(config)),
       dataset_(LoadDataset(config)),
       training_set_(dataset_, config.spec),
       evaluation_set_(dataset_, config.spec),
-      engine_(MakeEngine(config, dataset_)),
-      writer_(config.attempt_dir),
+      engine_(MakeEngine(config, dataset_, ranks_.get())),
+      writer_(config.attempt_dir, MakePeers(ranks_.get())),
       progress_(Resume(config, training_set_.windows(), *engine_)) {
   step_ = progress_.step;
   if (progress_.own) last_checkpoint_ = progress_.step;
+  // They look into the same folder; should it change while they look, they would train apart.
+  if (Sum(static_cast<double>(progress_.step)) != static_cast<double>(progress_.step) * config.world_size) {
+    throw error::InputOutputError("the ranks found different checkpoints to go on from; this one that of step " +
+                                  std::to_string(progress_.step));
+  }
+}
+
+Trainer::~Trainer() {
+  if (ranks_) ranks_->Abandon();  // else the writer's thread might wait for a rank that is gone
 }
 
 Outcome Trainer::Run() {
@@ -86,16 +114,16 @@ Outcome Trainer::Run() {
   if (progress_.own) Report(checkpoint::Describe(progress_.folder, progress_.step));
 
   // What was due after the checkpoint's step may have been cut off by the stop that made it.
-  if (progress_.step > 0 && EvaluationDue() && !Evaluate()) return Stop(Requests().stop_reason());
+  if (progress_.step > 0 && EvaluationDue() && !Evaluate()) return Stop();
   while (progress_.step < config_.spec.train.steps) {
-    if (const std::string& reason = Requests().stop_reason(); !reason.empty()) return Stop(reason);
+    if (StopAsked()) return Stop();
     TrainStep();
-    if (EvaluationDue() && !Evaluate()) return Stop(Requests().stop_reason());
+    if (EvaluationDue() && !Evaluate()) return Stop();
     if (CheckpointDue()) StartCheckpoint();
     Report(writer_.Poll());
   }
   if (last_checkpoint_ != progress_.step) StartCheckpoint();
-  Report(writer_.Wait());
+  AwaitCheckpoint();
   const double train_seconds = base::ToSeconds(train_time_);
   Emit(events::Finished{train_seconds});
   Say("finished: %lld steps; %.2f s of training here, %.2f%% of it outside the engine", Wide(progress_.step),
@@ -112,12 +140,15 @@ void Trainer::TrainStep() {
     throw error::DataError("the batch of step " + std::to_string(progress_.step + 1) +
                            " has nothing to predict: all its documents are empty; prepare the data again");
   }
+  const int64_t micro = config_.spec.train.batch.micro_sequences;
+  const auto rows = static_cast<int64_t>(batch.size());
+  const data::Share share = data::ShareOf(rows, config_.rank, config_.world_size);
   double total = 0;
-  const auto micro = static_cast<size_t>(MicroRows());
-  for (size_t first = 0; first < batch.size(); first += micro) {
-    const size_t rows = std::min(micro, batch.size() - first);
-    total += Compute(training_set_.Read(std::span(batch).subspan(first, rows)), static_cast<double>(targets));
+  for (int64_t i = 0; i < data::MicroBatches(rows, config_.world_size, micro); ++i) {
+    const auto part = Part(batch, data::MicroBatch(share, i, micro));
+    total += Compute(training_set_.Read(part), static_cast<double>(targets));
   }
+  total = Sum(total);
   events::StepDone done;
   done.loss = total / static_cast<double>(targets);
   done.lr = LearningRate(config_.spec.train, progress_.step);
@@ -162,14 +193,20 @@ double Trainer::Compute(const data::Rows& rows, double global_targets) {
 
 bool Trainer::Evaluate() {
   const std::vector<data::Range>& ranges = evaluation_set_.ranges();
-  const auto micro = static_cast<size_t>(MicroRows());
+  const config::Batch& batch = config_.spec.train.batch;
+  const int64_t micro = batch.micro_sequences > 0
+                            ? batch.micro_sequences
+                            : data::ShareOf(batch.sequences, 0, config_.world_size).rows;
+  const auto rows = static_cast<int64_t>(ranges.size());
+  const data::Share share = data::ShareOf(rows, config_.rank, config_.world_size);
   double total = 0;
-  for (size_t first = 0; first < ranges.size(); first += micro) {
-    if (!Requests().stop_reason().empty()) return false;
-    const size_t rows = std::min(micro, ranges.size() - first);
-    total += Compute(evaluation_set_.Read(std::span(ranges).subspan(first, rows)), 0);
+  for (int64_t i = 0; i < data::MicroBatches(rows, config_.world_size, micro); ++i) {
+    if (StopAsked()) return false;
+    const auto part = Part(ranges, data::MicroBatch(share, i, micro));
+    total += Compute(evaluation_set_.Read(part), 0);
     Report(writer_.Poll());
   }
+  total = Sum(total);
   events::EvalDone done;
   done.tokens = evaluation_set_.targets();
   done.loss = total / static_cast<double>(done.tokens);
@@ -188,15 +225,36 @@ bool Trainer::EvaluationDue() const {
 }
 
 bool Trainer::CheckpointDue() {
-  const bool asked = Requests().TakeCheckpoint();
+  const bool asked = std::exchange(checkpoint_asked_, false);
   return asked || Due(progress_.step, config_.spec.checkpoint_every_steps, config_.spec.train.steps);
 }
 
 void Trainer::StartCheckpoint() {
-  Report(writer_.Wait());
+  AwaitCheckpoint();
   writer_.Start(MakeManifest(config_, training_set_.windows(), progress_.step, progress_.tokens),
                 engine_->States());
   last_checkpoint_ = progress_.step;
+}
+
+void Trainer::AwaitCheckpoint() {
+  // Rank 0 writes the manifest once it has heard of every file; while it waits for that, it waits for the ranks
+  // here too, so that it hears if one is lost.
+  if (config_.rank != 0) writer_.Wait();
+  Sum(0);
+  if (config_.rank == 0) Report(writer_.Wait());
+}
+
+bool Trainer::StopAsked() {
+  events::Requests& requests = Requests();
+  double asked[] = {requests.stop_reason().empty() ? 0.0 : 1.0, requests.TakeCheckpoint() ? 1.0 : 0.0};
+  if (ranks_) ranks_->Sum(asked);
+  if (asked[1] > 0) checkpoint_asked_ = true;
+  return asked[0] > 0;
+}
+
+double Trainer::Sum(double number) {
+  if (ranks_) ranks_->Sum(std::span(&number, 1));
+  return number;
 }
 
 void Trainer::Report(const std::optional<checkpoint::Written>& written) {
@@ -204,18 +262,16 @@ void Trainer::Report(const std::optional<checkpoint::Written>& written) {
 }
 
 void Trainer::EmitAt(int64_t step, const events::RankEvent& event) {
+  if (config_.rank != 0) return;  // a trial's numbers are those of rank 0
   events_.Append(static_cast<double>(base::ReadClock().wall.micros) * 1e-6, step, event);
 }
 
-int64_t Trainer::MicroRows() const {
-  const config::Batch& batch = config_.spec.train.batch;
-  return batch.micro_sequences > 0 ? std::min(batch.micro_sequences, batch.sequences) : batch.sequences;
-}
-
-Outcome Trainer::Stop(const std::string& reason) {
-  Say("stopping after step %lld: %s", Wide(progress_.step), reason.c_str());
+Outcome Trainer::Stop() {
+  const std::string& reason = Requests().stop_reason();
+  Say("stopping after step %lld: %s", Wide(progress_.step),
+      reason.empty() ? "another rank was asked to" : reason.c_str());
   if (last_checkpoint_ != progress_.step) StartCheckpoint();
-  Report(writer_.Wait());
+  AwaitCheckpoint();
   return Outcome::kStopped;
 }
 

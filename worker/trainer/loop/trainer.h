@@ -1,4 +1,5 @@
-// The training loop of one rank: batches, updates, evaluations, checkpoints, and what it tells its agent.
+// The training loop of one rank: batches, updates, evaluations, checkpoints, and what it tells its agent. The ranks
+// of an attempt go through it in step: each computes its share of a batch, and what one is asked, all do.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "worker/trainer/engine/engine.h"
 #include "worker/trainer/events/control_socket.h"
 #include "worker/trainer/events/event_log.h"
+#include "worker/trainer/fsdp/collectives.h"
 #include "worker/trainer/loop/resume.h"
 
 namespace mixln::worker::trainer::loop {
@@ -27,6 +29,7 @@ class Trainer {
   // worker/trainer/error. `step` is kept at the number of updates done, for the caller's last words.
   Trainer(const config::TrialConfig& config, events::EventLog& events, events::ControlSocket& control,
           int64_t& step);
+  ~Trainer();
 
   // Trains to the last step, or until it is asked to stop. A run that goes on from a checkpoint does what the
   // uninterrupted one did, bit for bit, on equal hardware and threads. Every update becomes an event, and a
@@ -41,19 +44,25 @@ class Trainer {
   bool EvaluationDue() const;
   bool CheckpointDue();
   void StartCheckpoint();
+  // Until the checkpoint that is on its way is durable.
+  void AwaitCheckpoint();
+  // Whether any rank was asked to stop: all ranks ask this at the same point. Learns of wanted checkpoints too.
+  bool StopAsked();
+  // Over all ranks.
+  double Sum(double number);
   void Report(const std::optional<checkpoint::Written>& written);
   void Emit(const events::RankEvent& event) { EmitAt(progress_.step, event); }
   void EmitAt(int64_t step, const events::RankEvent& event);
   // The sum of negative log-likelihoods of some rows, with gradients if `global_targets` is above 0.
   double Compute(const data::Rows& rows, double global_targets);
-  int64_t MicroRows() const;
-  Outcome Stop(const std::string& reason);
+  Outcome Stop();
   events::Requests& Requests();
 
   const config::TrialConfig& config_;
   events::EventLog& events_;
   events::ControlSocket& control_;
   int64_t& step_;
+  std::unique_ptr<fsdp::Collectives> ranks_;  // none: there is one rank
   shards::Dataset dataset_;
   data::TrainingSet training_set_;
   data::EvaluationSet evaluation_set_;
@@ -61,6 +70,7 @@ class Trainer {
   checkpoint::CheckpointWriter writer_;
   Progress progress_;
   int64_t last_checkpoint_ = -1;  // step of the newest checkpoint of this attempt; -1: none
+  bool checkpoint_asked_ = false;
   base::Duration train_time_{};
   base::Duration engine_time_{};
 };

@@ -17,22 +17,23 @@ constexpr int64_t kRows = 4;     // of a thread at least
 
 }  // namespace
 
-Head::Head(norm::RmsNormParameter norm, double eps, at::Tensor weight, at::Tensor gradient)
-    : norm_(std::move(norm)), eps_(eps), weight_(std::move(weight)), gradient_(std::move(gradient)) {}
+Head::Head(norm::RmsNormParameter norm, double eps, fsdp::Unit& owner, const fsdp::MatrixRange& matrix)
+    : norm_(std::move(norm)), eps_(eps), owner_(&owner), matrix_(matrix) {}
 
 Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::Tensor& mask,
                      double gradient_scale) {
   const int64_t rows = x.size(0);
   const bool learn = gradient_scale != 0;
+  const at::Tensor weight = owner_->Weight(matrix_);
   norm::RmsNormSaved saved;
-  const at::Tensor hidden = RmsNorm(norm_, eps_, 1.0, x, 1.0, at::Tensor(), weight_.scalar_type(), &saved);
+  const at::Tensor hidden = RmsNorm(norm_, eps_, 1.0, x, 1.0, at::Tensor(), weight.scalar_type(), &saved);
   at::Tensor dhidden;
   if (learn) dhidden = at::empty_like(hidden);
   std::vector<double> losses(static_cast<size_t>(rows));
   for (int64_t first = 0; first < rows; first += kChunk) {
     const int64_t count = std::min(kChunk, rows - first);
     const at::Tensor chunk = hidden.narrow(0, first, count);
-    const at::Tensor logits = Linear(chunk, weight_);
+    const at::Tensor logits = Linear(chunk, weight);
     const int64_t* chunk_targets = targets.const_data_ptr<int64_t>() + first;
     const uint8_t* chunk_mask = mask.defined() ? mask.const_data_ptr<uint8_t>() + first : nullptr;
     const auto scale = static_cast<float>(gradient_scale);
@@ -46,9 +47,9 @@ Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::T
       }
     });
     if (!learn) continue;
-    AccumulateWeightGradient(logits, chunk, gradient_);
+    AccumulateWeightGradient(logits, chunk, owner_->Gradient(matrix_));
     at::Tensor dchunk = dhidden.narrow(0, first, count);
-    at::mm_out(dchunk, logits, weight_);
+    at::mm_out(dchunk, logits, weight);
   }
   Loss loss;
   for (const double row : losses) loss.sum += row;
@@ -57,9 +58,10 @@ Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::T
 }
 
 at::Tensor Head::Logits(const at::Tensor& x) {
+  const at::Tensor weight = owner_->Weight(matrix_);
   norm::RmsNormSaved saved;
-  const at::Tensor hidden = RmsNorm(norm_, eps_, 1.0, x, 1.0, at::Tensor(), weight_.scalar_type(), &saved);
-  return Linear(hidden, weight_).to(at::kFloat);
+  const at::Tensor hidden = RmsNorm(norm_, eps_, 1.0, x, 1.0, at::Tensor(), weight.scalar_type(), &saved);
+  return Linear(hidden, weight).to(at::kFloat);
 }
 
 }  // namespace mixln::worker::trainer::model

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/norm/rms_norm.h"
 
 namespace mixln::worker::trainer::model {
@@ -10,8 +11,9 @@ namespace mixln::worker::trainer::model {
 // logits exist, and the gradients are computed in the same pass.
 class Head {
  public:
-  // `weight` [vocab, hidden] in the compute type and its fp32 gradient: the head's own, or the embedding's.
-  Head(norm::RmsNormParameter norm, double eps, at::Tensor weight, at::Tensor gradient);
+  // `matrix` [vocab, hidden] of `owner`: the head's own unit, or the embedding's. Gathered before Run and Logits; a
+  // gradient is taken before Run with one.
+  Head(norm::RmsNormParameter norm, double eps, fsdp::Unit& owner, const fsdp::MatrixRange& matrix);
 
   struct Loss {
     double sum = 0;  // of negative log-likelihoods, in nats
@@ -28,8 +30,8 @@ class Head {
  private:
   norm::RmsNormParameter norm_;
   double eps_;
-  at::Tensor weight_;
-  at::Tensor gradient_;
+  fsdp::Unit* owner_;
+  fsdp::MatrixRange matrix_;
 };
 
 }  // namespace mixln::worker::trainer::model

@@ -35,8 +35,8 @@ norm::Sublayer MakeSublayer(const Shape& shape, const norm::SublayerForm& form, 
                             fsdp::Unit& unit) {
   const auto parameter = [&](const norm::NormName& name) {
     if (name.empty()) return norm::RmsNormParameter{};
-    const fsdp::Segment& segment = unit.Find(Prefix(index) + name + ".weight");
-    return norm::RmsNormParameter{unit.Master(segment), unit.Gradient(segment)};
+    const std::string full = Prefix(index) + name + ".weight";
+    return norm::RmsNormParameter{unit.Vector(full), unit.VectorGradient(full)};
   };
   return norm::Sublayer(form, {parameter(form.before), parameter(form.inner), parameter(form.after)},
                         shape.norm_eps, shape.bf16 ? at::kBFloat16 : at::kFloat);
@@ -70,17 +70,17 @@ std::vector<fsdp::ParameterSpec> LayerParameters(const Shape& shape, const norm:
 Layer::Layer(const Shape& shape, const norm::LayerForm& form, int64_t index, fsdp::Unit& unit,
              std::shared_ptr<const kernels::RopeTable> rope)
     : shape_(shape),
+      unit_(&unit),
       rope_(std::move(rope)),
       attention_(MakeSublayer(shape, form.attention, index, unit)),
       mlp_(MakeSublayer(shape, form.mlp, index, unit)) {
-  const auto linear = [&](const std::string& name, int joined) {
-    const std::string full = Prefix(index) + name + ".weight";
-    return Linear{unit.Matrix(full, joined), unit.MatrixGradient(full, joined)};
+  const auto find = [&](const std::string& name, int joined) {
+    return unit.Find(Prefix(index) + name + ".weight", joined);
   };
-  qkv_ = linear("self_attn.q_proj", 2);
-  output_ = linear("self_attn.o_proj", 0);
-  gate_up_ = linear("mlp.gate_proj", 1);
-  down_ = linear("mlp.down_proj", 0);
+  qkv_ = find("self_attn.q_proj", 2);
+  output_ = find("self_attn.o_proj", 0);
+  gate_up_ = find("mlp.gate_proj", 1);
+  down_ = find("mlp.down_proj", 0);
 }
 
 at::Tensor Layer::Forward(const at::Tensor& x, int64_t time) {
@@ -94,12 +94,19 @@ at::Tensor Layer::Backward(const at::Tensor& dnext) {
   return attention_.EnterBackward(AttentionBackward(attention_.LeaveBackward(dmiddle)));
 }
 
+void Layer::Forget() {
+  attention_.Forget();
+  mlp_.Forget();
+  attention_input_ = qkv_rotated_ = heads_ = lse_ = at::Tensor();
+  mlp_input_ = gate_up_output_ = swiglu_ = at::Tensor();
+}
+
 at::Tensor Layer::Attention(const at::Tensor& input) {
   const int64_t rows = input.size(0);
   const kernels::AttentionShape attention{rows / time_, time_, shape_.heads, shape_.kv_heads,
                                           shape_.head_size()};
   attention_input_ = input;
-  qkv_rotated_ = model::Linear(input, qkv_.weight);
+  qkv_rotated_ = Linear(input, unit_->Weight(qkv_));
   heads_ = at::empty({rows, shape_.hidden_size}, input.options());
   lse_ = at::empty({attention.batch, shape_.heads, time_}, input.options().dtype(at::kFloat));
   WithType(input, [&](auto element) {
@@ -113,15 +120,15 @@ at::Tensor Layer::Attention(const at::Tensor& input) {
                               begin, end);
     });
   });
-  return model::Linear(heads_, output_.weight);
+  return Linear(heads_, unit_->Weight(output_));
 }
 
 at::Tensor Layer::AttentionBackward(const at::Tensor& doutput) {
   const int64_t rows = doutput.size(0);
   const kernels::AttentionShape attention{rows / time_, time_, shape_.heads, shape_.kv_heads,
                                           shape_.head_size()};
-  AccumulateWeightGradient(doutput, heads_, output_.gradient);
-  const at::Tensor dheads = LinearBackward(doutput, output_.weight);
+  AccumulateWeightGradient(doutput, heads_, unit_->Gradient(output_));
+  const at::Tensor dheads = LinearBackward(doutput, unit_->Weight(output_));
   const at::Tensor dqkv = at::empty_like(qkv_rotated_);
   WithType(doutput, [&](auto element) {
     using T = decltype(element);
@@ -134,15 +141,15 @@ at::Tensor Layer::AttentionBackward(const at::Tensor& doutput) {
                           begin, end);
     });
   });
-  AccumulateWeightGradient(dqkv, attention_input_, qkv_.gradient);
+  AccumulateWeightGradient(dqkv, attention_input_, unit_->Gradient(qkv_));
   attention_input_ = qkv_rotated_ = heads_ = lse_ = at::Tensor();
-  return LinearBackward(dqkv, qkv_.weight);
+  return LinearBackward(dqkv, unit_->Weight(qkv_));
 }
 
 at::Tensor Layer::Mlp(const at::Tensor& input) {
   const int64_t rows = input.size(0);
   mlp_input_ = input;
-  gate_up_output_ = model::Linear(input, gate_up_.weight);
+  gate_up_output_ = Linear(input, unit_->Weight(gate_up_));
   swiglu_ = at::empty({rows, shape_.intermediate_size}, input.options());
   WithType(input, [&](auto element) {
     using T = decltype(element);
@@ -150,12 +157,12 @@ at::Tensor Layer::Mlp(const at::Tensor& input) {
       kernels::SwigluRows(Data<T>(gate_up_output_), Data<T>(swiglu_), shape_.intermediate_size, begin, end);
     });
   });
-  return model::Linear(swiglu_, down_.weight);
+  return Linear(swiglu_, unit_->Weight(down_));
 }
 
 at::Tensor Layer::MlpBackward(const at::Tensor& doutput) {
-  AccumulateWeightGradient(doutput, swiglu_, down_.gradient);
-  const at::Tensor dswiglu = LinearBackward(doutput, down_.weight);
+  AccumulateWeightGradient(doutput, swiglu_, unit_->Gradient(down_));
+  const at::Tensor dswiglu = LinearBackward(doutput, unit_->Weight(down_));
   WithType(doutput, [&](auto element) {
     using T = decltype(element);
     at::parallel_for(0, doutput.size(0), kRows, [&](int64_t begin, int64_t end) {
@@ -164,9 +171,9 @@ at::Tensor Layer::MlpBackward(const at::Tensor& doutput) {
     });
   });
   const at::Tensor dgate_up = gate_up_output_;
-  AccumulateWeightGradient(dgate_up, mlp_input_, gate_up_.gradient);
+  AccumulateWeightGradient(dgate_up, mlp_input_, unit_->Gradient(gate_up_));
   mlp_input_ = gate_up_output_ = swiglu_ = at::Tensor();
-  return LinearBackward(dgate_up, gate_up_.weight);
+  return LinearBackward(dgate_up, unit_->Weight(gate_up_));
 }
 
 }  // namespace mixln::worker::trainer::model

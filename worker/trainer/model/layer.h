@@ -20,7 +20,8 @@ std::vector<fsdp::ParameterSpec> LayerParameters(const Shape& shape, const norm:
 
 // One decoder layer: causal self-attention with rotary positions, and a SwiGLU MLP, each within its
 // norm::Sublayer. Forward and backward are written out. It keeps what Backward needs from the last Forward;
-// Backward adds the gradients of the weights to the unit's and lets go of the rest.
+// Backward adds the gradients of the weights to the unit's and lets go of the rest. Its unit's matrices must have
+// been gathered for both, and a gradient taken for Backward.
 class Layer {
  public:
   Layer(const Shape& shape, const norm::LayerForm& form, int64_t index, fsdp::Unit& unit,
@@ -30,19 +31,19 @@ class Layer {
   at::Tensor Forward(const at::Tensor& x, int64_t time);
   at::Tensor Backward(const at::Tensor& dnext);
 
+  // Lets go of what Forward has kept: Backward is to follow another Forward of the same input.
+  void Forget();
+
  private:
   at::Tensor Attention(const at::Tensor& input);
   at::Tensor AttentionBackward(const at::Tensor& doutput);
   at::Tensor Mlp(const at::Tensor& input);
   at::Tensor MlpBackward(const at::Tensor& doutput);
 
-  struct Linear {
-    at::Tensor weight;    // compute type
-    at::Tensor gradient;  // fp32
-  };
   Shape shape_;
+  fsdp::Unit* unit_;
   std::shared_ptr<const kernels::RopeTable> rope_;
-  Linear qkv_, output_, gate_up_, down_;
+  fsdp::MatrixRange qkv_, output_, gate_up_, down_;
   norm::Sublayer attention_;
   norm::Sublayer mlp_;
 

@@ -16,17 +16,37 @@ constexpr char kTable[] = "model.embed_tokens.weight";
 constexpr char kFinalNorm[] = "model.norm.weight";
 constexpr char kHead[] = "lm_head.weight";
 
+// A decoder layer in a pass: with its parameters there when it computes.
+struct LayerCall {
+  Layer* layer;
+  fsdp::Pipeline* pipeline;
+  size_t unit;
+  int64_t time;
+  bool recompute;  // forget what the forward pass has kept, and do it again in the backward pass
+};
+
 // A decoder layer as autograd sees it.
 struct LayerFunction : public torch::autograd::Function<LayerFunction> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, Layer* layer, int64_t time) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const LayerCall* call) {
     const at::AutoDispatchBelowADInplaceOrView below;
-    context->saved_data["layer"] = reinterpret_cast<int64_t>(layer);
-    return layer->Forward(x, time);
+    context->saved_data["call"] = reinterpret_cast<int64_t>(call);
+    call->pipeline->BeginForward(call->unit);
+    const at::Tensor next = call->layer->Forward(x, call->time);
+    call->pipeline->EndForward(call->unit);
+    if (call->recompute) {
+      call->layer->Forget();
+      context->save_for_backward({x});
+    }
+    return next;
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const at::AutoDispatchBelowADInplaceOrView below;
-    auto* layer = reinterpret_cast<Layer*>(context->saved_data["layer"].toInt());
-    return {layer->Backward(gradients[0]), at::Tensor(), at::Tensor()};
+    const auto* call = reinterpret_cast<const LayerCall*>(context->saved_data["call"].toInt());
+    call->pipeline->BeginBackward(call->unit);
+    if (call->recompute) call->layer->Forward(context->get_saved_variables()[0], call->time);
+    at::Tensor dx = call->layer->Backward(gradients[0]);
+    call->pipeline->EndBackward(call->unit);
+    return {std::move(dx), at::Tensor()};
   }
 };
 
@@ -57,24 +77,28 @@ struct HeadFunction : public torch::autograd::Function<HeadFunction> {
 }  // namespace
 
 Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
-             const Initialization& initialization)
-    : shape_(shape) {
-  const auto add_unit = [&](const std::vector<fsdp::ParameterSpec>& parameters) -> fsdp::Unit& {
-    units_.push_back(std::make_unique<fsdp::Unit>(parameters, shape.bf16));
+             const Initialization& initialization, const Execution& execution)
+    : shape_(shape), recompute_(execution.activation_checkpointing) {
+  const auto add_unit = [&](const std::vector<fsdp::ParameterSpec>& parameters,
+                            fsdp::Compute compute) -> fsdp::Unit& {
+    units_.push_back(std::make_unique<fsdp::Unit>(parameters, compute, execution.sharding));
+    unit_list_.push_back(units_.back().get());
     fsdp::Initialize(*units_.back(), parameters, initialization.seed);
     return *units_.back();
   };
+  const fsdp::Compute compute = shape.bf16 ? fsdp::Compute::kBf16 : fsdp::Compute::kFp32;
   fsdp::Unit& embedding = add_unit(
-      {{kTable, {shape.vocab_size, shape.hidden_size}, initialization.embedding_standard_deviation}});
-  table_ = embedding.Master(embedding.Find(kTable));
-  table_gradient_ = embedding.Gradient(embedding.Find(kTable));
+      {{kTable, {shape.vocab_size, shape.hidden_size}, initialization.embedding_standard_deviation}},
+      shape.bf16 && shape.tie_embeddings ? fsdp::Compute::kBoth : fsdp::Compute::kFp32);
+  table_ = embedding.Find(kTable);
 
   const auto rope =
       std::make_shared<const kernels::RopeTable>(shape.context, shape.head_size(), shape.rope_theta);
   for (int64_t index = 0; index < shape.layers; ++index) {
     const norm::LayerForm form = norm::FormOf(placements.at(static_cast<size_t>(index)),
                                               static_cast<int>(index), static_cast<int>(shape.layers));
-    fsdp::Unit& unit = add_unit(LayerParameters(shape, form, index, initialization.standard_deviation));
+    fsdp::Unit& unit =
+        add_unit(LayerParameters(shape, form, index, initialization.standard_deviation), compute);
     layers_.push_back(std::make_unique<Layer>(shape, form, index, unit, rope));
   }
 
@@ -82,51 +106,71 @@ Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
   if (!shape.tie_embeddings) {
     last.push_back({kHead, {shape.vocab_size, shape.hidden_size}, initialization.standard_deviation});
   }
-  fsdp::Unit& unit = add_unit(last);
-  const fsdp::Segment& final_norm = unit.Find(kFinalNorm);
-  const fsdp::Unit& owner = shape.tie_embeddings ? embedding : unit;
-  const std::string matrix = shape.tie_embeddings ? kTable : kHead;
-  head_ = std::make_unique<Head>(norm::RmsNormParameter{unit.Master(final_norm), unit.Gradient(final_norm)},
-                                 shape.norm_eps, owner.Matrix(matrix), owner.MatrixGradient(matrix));
-}
-
-std::vector<fsdp::Unit*> Model::units() {
-  std::vector<fsdp::Unit*> units;
-  for (const auto& unit : units_) units.push_back(unit.get());
-  return units;
+  fsdp::Unit& unit = add_unit(last, compute);
+  fsdp::Unit& owner = shape.tie_embeddings ? embedding : unit;
+  head_ = std::make_unique<Head>(
+      norm::RmsNormParameter{unit.Vector(kFinalNorm), unit.VectorGradient(kFinalNorm)}, shape.norm_eps, owner,
+      owner.Find(shape.tie_embeddings ? kTable : kHead));
+  pipeline_.emplace(unit_list_, fsdp::Pipeline::Options{execution.reshard, shape.tie_embeddings});
 }
 
 at::Tensor Model::Stream(const at::Tensor& inputs) {
   const at::AutoDispatchBelowADInplaceOrView below;
-  at::Tensor x = Embed(table_, inputs.view(-1));
-  for (const auto& layer : layers_) x = layer->Forward(x, inputs.size(1));
+  pipeline_->BeginForward(0);
+  at::Tensor x = Embed(units_.front()->Fp32Weight(table_), inputs.view(-1));
+  pipeline_->EndForward(0);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    pipeline_->BeginForward(i + 1);
+    x = layers_[i]->Forward(x, inputs.size(1));
+    layers_[i]->Forget();
+    pipeline_->EndForward(i + 1);
+  }
+  pipeline_->BeginForward(units_.size() - 1);
   return x;
 }
 
 double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at::Tensor& mask,
                    double gradient_scale) {
   const at::Tensor flat_mask = mask.defined() ? mask.view(-1) : mask;
+  const size_t last = units_.size() - 1;
   if (gradient_scale == 0) {
     const at::Tensor x = Stream(inputs);
     const at::AutoDispatchBelowADInplaceOrView below;
-    return head_->Run(x, targets.view(-1), flat_mask, 0.0).sum;
+    const double sum = head_->Run(x, targets.view(-1), flat_mask, 0.0).sum;
+    pipeline_->EndForward(last);
+    return sum;
   }
   const at::AutoGradMode grad(true);
   const at::Tensor tokens = inputs.view(-1);
+  std::vector<LayerCall> calls;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    calls.push_back({layers_[i].get(), &*pipeline_, i + 1, inputs.size(1), recompute_});
+  }
+  pipeline_->BeginForward(0);
   // The stream is the leaf: autograd ends here, and the table's gradient is added by hand.
-  at::Tensor leaf = Embed(table_, tokens).set_requires_grad(true);
+  at::Tensor leaf = Embed(units_.front()->Fp32Weight(table_), tokens).set_requires_grad(true);
+  pipeline_->EndForward(0);
   at::Tensor x = leaf;
-  for (const auto& layer : layers_) x = LayerFunction::apply(x, layer.get(), inputs.size(1));
+  for (const LayerCall& call : calls) x = LayerFunction::apply(x, &call);
   HeadCall call{head_.get(), targets.view(-1), flat_mask, gradient_scale, {}};
-  HeadFunction::apply(x, &call).backward();
-  EmbedBackward(leaf.grad(), tokens, table_gradient_);
+  pipeline_->BeginForward(last);
+  pipeline_->BeginBackward(last);
+  if (shape_.tie_embeddings) pipeline_->BeginBackward(0);  // the head adds to the table's gradient
+  const at::Tensor loss = HeadFunction::apply(x, &call);
+  pipeline_->EndBackward(last);
+  loss.backward();
+  pipeline_->BeginBackward(0);
+  EmbedBackward(leaf.grad(), tokens, units_.front()->Gradient(table_));
+  pipeline_->EndBackward(0);
   return call.loss.sum;
 }
 
 at::Tensor Model::Logits(const at::Tensor& inputs) {
   const at::Tensor x = Stream(inputs);
   const at::AutoDispatchBelowADInplaceOrView below;
-  return head_->Logits(x).view({inputs.size(0), inputs.size(1), shape_.vocab_size});
+  const at::Tensor logits = head_->Logits(x).view({inputs.size(0), inputs.size(1), shape_.vocab_size});
+  pipeline_->EndForward(units_.size() - 1);
+  return logits;
 }
 
 }  // namespace mixln::worker::trainer::model

@@ -3,8 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "worker/trainer/fsdp/pipeline.h"
 #include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/model/head.h"
 #include "worker/trainer/model/layer.h"
@@ -20,34 +22,46 @@ struct Initialization {
   uint64_t seed = 0;
 };
 
+// How a model is spread over ranks, and what it keeps from the forward pass for the backward pass.
+struct Execution {
+  fsdp::Sharding sharding;
+  bool reshard = true;                    // let go of gathered parameters between the two
+  bool activation_checkpointing = false;  // keep each layer's input only, and compute the layer again
+};
+
 // The decoder: embedding, layers, head, each with its unit. Between the units runs autograd, one Function a
 // unit; weights are not its inputs, the Function holds the unit.
 class Model {
  public:
   // One placement for each layer.
   Model(const Shape& shape, const std::vector<norm::Placement>& placements,
-        const Initialization& initialization);
+        const Initialization& initialization, const Execution& execution);
 
   // The embedding's unit, each layer's, the head's.
-  std::vector<fsdp::Unit*> units();
+  const std::vector<fsdp::Unit*>& units() const { return unit_list_; }
 
   // inputs and targets int64 [batch, time], mask uint8 [batch, time] or undefined, all contiguous. Returns
   // the sum of negative log-likelihoods in nats. Where gradient_scale is not 0, adds the gradient of
-  // gradient_scale·sum.
+  // gradient_scale·sum. Ranks call it together, each with rows of its own.
   double Loss(const at::Tensor& inputs, const at::Tensor& targets, const at::Tensor& mask,
               double gradient_scale);
+
+  // Waits until every gradient is with its owner: before the units' gradients are used.
+  void FinishGradients() { pipeline_->Finish(); }
 
   // fp32 [batch, time, vocab].
   at::Tensor Logits(const at::Tensor& inputs);
 
  private:
-  // The stream before the head, without autograd.
+  // The stream before the head, without autograd. Leaves the head's parameters gathered.
   at::Tensor Stream(const at::Tensor& inputs);
 
   Shape shape_;
+  bool recompute_;
   std::vector<std::unique_ptr<fsdp::Unit>> units_;
-  at::Tensor table_;
-  at::Tensor table_gradient_;
+  std::vector<fsdp::Unit*> unit_list_;
+  std::optional<fsdp::Pipeline> pipeline_;
+  fsdp::MatrixRange table_;
   std::vector<std::unique_ptr<Layer>> layers_;
   std::unique_ptr<Head> head_;
 };

@@ -82,6 +82,11 @@ at::Tensor Sublayer::LeaveBackward(const at::Tensor& dnext) {
   return Scaled(db, 1.0, compute_);
 }
 
+void Sublayer::Forget() {
+  x_ = at::Tensor();
+  before_ = inner_ = after_ = {};
+}
+
 at::Tensor Sublayer::EnterBackward(const at::Tensor& dinput) {
   const at::Tensor dsum = std::move(dsum_);
   const RmsNormSaved before = std::move(before_);

@@ -30,6 +30,9 @@ class Sublayer {
   at::Tensor LeaveBackward(const at::Tensor& dnext);
   at::Tensor EnterBackward(const at::Tensor& dinput);
 
+  // Lets go of what a forward pass has kept.
+  void Forget();
+
  private:
   SublayerForm form_;
   Parameters parameters_;

@@ -21,18 +21,17 @@ void AdamW(const std::vector<fsdp::Unit*>& units, const AdamWOptions& options, d
   step.correction1 = 1.0 - std::pow(options.beta1, static_cast<double>(update));
   step.correction2 = 1.0 - std::pow(options.beta2, static_cast<double>(update));
   for (fsdp::Unit* unit : units) {
-    float* master = unit->master().data_ptr<float>();
-    float* gradient = unit->gradient().data_ptr<float>();
-    float* exp_avg = unit->exp_avg().data_ptr<float>();
-    float* exp_avg_sq = unit->exp_avg_sq().data_ptr<float>();
-    auto* compute =
-        unit->compute().defined() ? static_cast<kernels::Bf16*>(unit->compute().data_ptr()) : nullptr;
-    for (const fsdp::Segment& segment : unit->segments()) {
-      step.decay = segment.decays ? static_cast<float>(options.weight_decay) : 0.0F;
-      at::parallel_for(0, segment.size, kElements, [&](int64_t begin, int64_t end) {
-        const int64_t at = segment.offset + begin;
-        kernels::AdamWUpdate(step, master + at, gradient + at, exp_avg + at, exp_avg_sq + at,
-                             compute == nullptr ? nullptr : compute + at, end - begin);
+    for (const fsdp::Piece& piece : unit->pieces()) {
+      step.decay = piece.segment->decays ? static_cast<float>(options.weight_decay) : 0.0F;
+      float* master = piece.master.data_ptr<float>();
+      float* gradient = piece.gradient.data_ptr<float>();
+      float* exp_avg = piece.exp_avg.data_ptr<float>();
+      float* exp_avg_sq = piece.exp_avg_sq.data_ptr<float>();
+      auto* compute =
+          piece.compute.defined() ? static_cast<kernels::Bf16*>(piece.compute.data_ptr()) : nullptr;
+      at::parallel_for(0, piece.range.elements, kElements, [&](int64_t begin, int64_t end) {
+        kernels::AdamWUpdate(step, master + begin, gradient + begin, exp_avg + begin, exp_avg_sq + begin,
+                             compute == nullptr ? nullptr : compute + begin, end - begin);
       });
     }
   }

@@ -14,8 +14,8 @@ struct AdamWOptions {
   double weight_decay = 0.0;
 };
 
-// Update number `update` (from 1) of every parameter of the units, with gradients multiplied by
-// gradient_scale. Zeroes the gradients and refreshes the bf16 copies. Formula: kernels/adamw.h.
+// Update number `update` (from 1) of every parameter that this rank owns, with gradients multiplied by
+// gradient_scale. Zeroes the gradients; bf16 copies follow. Formula: kernels/adamw.h.
 void AdamW(const std::vector<fsdp::Unit*>& units, const AdamWOptions& options, double lr, int64_t update,
            double gradient_scale);
 

@@ -1,0 +1,37 @@
+#include "worker/trainer/fsdp/pipeline.h"
+
+#include <utility>
+
+namespace mixln::worker::trainer::fsdp {
+
+Pipeline::Pipeline(std::vector<Unit*> units, const Options& options)
+    : units_(std::move(units)), options_(options) {}
+
+void Pipeline::BeginForward(size_t unit) {
+  units_[unit]->WaitGather();
+  if (unit + 1 < units_.size()) units_[unit + 1]->StartGather();
+}
+
+void Pipeline::EndForward(size_t unit) {
+  if (!Kept(unit)) units_[unit]->Release();
+}
+
+void Pipeline::BeginBackward(size_t unit) {
+  if (unit > 0) units_[unit]->WaitGather();
+  if (unit > 1) units_[unit - 1]->StartGather();
+  units_[unit]->TakeGradient();
+}
+
+void Pipeline::EndBackward(size_t unit) {
+  if (options_.reshard) units_[unit]->Release();
+  if (reducing_ != nullptr) reducing_->WaitReduce();
+  units_[unit]->StartReduce();
+  reducing_ = units_[unit];
+}
+
+void Pipeline::Finish() {
+  if (reducing_ != nullptr) std::exchange(reducing_, nullptr)->WaitReduce();
+  for (Unit* unit : units_) unit->Reduce();
+}
+
+}  // namespace mixln::worker::trainer::fsdp
