@@ -57,9 +57,10 @@ int main(int argc, char** argv) {
   app.add_option("--metrics-listen", options.metrics_listen,
                  "host:port to serve /metrics on; port 0: any free one")
       ->capture_default_str();
-  app.add_option("--ranks-address", options.ranks_address,
-                 "IPv4 address of this host at which ranks on other workers' hosts reach its ranks; a trial whose "
-                 "ranks are spread over hosts needs it")
+  app.add_option(
+         "--ranks-address", options.ranks_address,
+         "IPv4 address of this host at which ranks on other workers' hosts reach its ranks; a trial whose "
+         "ranks are spread over hosts needs it")
       ->capture_default_str();
   app.add_option("--trainer", options.trainer, "the program that trains")->capture_default_str();
   app.add_option("--prepare", options.prepare, "the program that prepares data")->capture_default_str();

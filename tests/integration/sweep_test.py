@@ -81,6 +81,50 @@ class WholeSweep(unittest.TestCase):
         self.assertEqual({t["state"] for t in trials.values()}, {"TRIAL_STATE_SUCCEEDED"})
         self.assertEqual(len(workers), 2)
 
+    def test_two_ranks_train_what_one_does_on_one_worker_and_across_two(self):
+        self.cluster.start_worker("east", "--slots", "2")
+        self.submit("alone", {"train.seed": [0]}, steps=10)
+        two = "  resources: {ranks: 2}\n"
+        self.submit("together", {"train.seed": [0]}, steps=10, more=two)
+        self.wait("alone")
+        self.wait("together")
+        self.cluster.workers.pop("east").terminate()
+        # One slot each: the attempt has to be spread.
+        self.cluster.start_worker("north", "--slots", "1")
+        self.cluster.start_worker("south", "--slots", "1")
+        self.submit("apart", {"train.seed": [0]}, steps=10, more=two)
+        self.wait("apart")
+        trial = next(iter(self.cluster.trials("apart").values()))
+        self.assertEqual(len({rank["worker_id"] for rank in trial["attempts"][-1]["ranks"]}), 2)
+        alone, together, apart = (next(iter(finished_losses(self.cluster, name).values()))
+                                  for name in ("alone", "together", "apart"))
+        self.assertAlmostEqual(together / alone, 1, delta=1e-5)
+        self.assertEqual(apart, together)
+
+    def test_a_lost_host_of_two_costs_a_gang_nothing(self):
+        for name in ("north", "south", "spare"):
+            self.cluster.start_worker(name, "--slots", "1")
+        two = "  resources: {ranks: 2}\n"
+        self.submit("calm", {"train.seed": [0]}, steps=300, more=two)
+        self.wait("calm")
+        self.submit("stormy", {"train.seed": [0]}, steps=300, more=two)
+
+        def with_checkpoint():
+            trial = next(iter(self.cluster.trials("stormy").values()))
+            return trial if trial["checkpoints"] else None
+        trial = wait_until(with_checkpoint, "a checkpoint")
+        doomed_id = trial["attempts"][-1]["ranks"][1]["worker_id"]
+        doomed = next(n for n, w in self.cluster.workers.items() if w.address["worker_id"] == doomed_id)
+        self.cluster.workers.pop(doomed).kill()
+        for pid, folder in self.cluster.rank_pids().items():
+            if f"/{doomed}/" in folder:
+                os.killpg(os.getpgid(pid), signal.SIGKILL)
+        self.wait("stormy")
+        trial = self.cluster.trials("stormy")[trial["id"]]
+        self.assertGreater(len(trial["attempts"]), 1)
+        self.assertIn(trial["attempts"][0]["cause"], ("FAILURE_CAUSE_WORKER_LOST", "FAILURE_CAUSE_PEER_LOST"))
+        self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "stormy"))
+
     def test_a_cancel_in_the_middle_ends_the_ranks_and_frees_the_slots(self):
         self.cluster.start_worker("worker", "--slots", "2")
         self.submit("long", {"train.seed": [0, 1, 2]}, steps=1_000_000)

@@ -6,28 +6,39 @@
 //   weights;
 //                  "batches": [{batch, time, mask, lr}] of tokens.i64 [batch, time + 1] and, where "mask",
 //                  mask.u8; "outputs": any of logits, gradients (both of the first batch), parameters
-//   result.json    "losses": mean negative log-likelihood and "gradient_norms" of each batch; "parameters";
-//   "tensors" of
+//   result.json    "peak_bytes" of all tensors together; "losses": mean negative log-likelihood and
+//   "gradient_norms" of each batch; "parameters"; "tensors" of
 //                  output.f32
 //
-// Every batch with an "lr" is followed by an update. With "serve", the program then reads numbers of steps
-// from standard input and answers each with the seconds they took: for benchmarks.
+// With --rank R --world-size N --rendezvous HOST:PORT it is one rank of N, which takes its share of each
+// batch's rows and writes result-R.json and output-R.f32: "begin" and "elements" of a tensor say which of its
+// elements it owns.
+//
+// "micro" rows of a rank are computed at once; 0: all. Every batch with an "lr" is followed by an update.
+// With "serve", the program then reads numbers of steps from standard input and answers each with the seconds
+// they took: for benchmarks.
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CPUAllocator.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 
 #include "worker/trainer/engine/engine.h"
+#include "worker/trainer/fsdp/gloo.h"
 
 namespace {
 
 using mixln::worker::trainer::engine::Engine;
 using mixln::worker::trainer::engine::EngineOptions;
+namespace fsdp = mixln::worker::trainer::fsdp;
 using nlohmann::json;
 
 EngineOptions OptionsOf(const json& model) {
@@ -49,6 +60,9 @@ EngineOptions OptionsOf(const json& model) {
   options.weight_decay = model.at("weight_decay");
   options.clip_norm = model.at("clip_norm");
   options.context = model.at("context");
+  if (model.value("no_sync", false)) options.accumulate = fsdp::Accumulate::kNoSync;
+  options.reshard_after_forward = model.value("reshard", true);
+  options.activation_checkpointing = model.value("activation_checkpointing", false);
   return options;
 }
 
@@ -58,6 +72,37 @@ at::Tensor Read(std::ifstream& file, const std::vector<int64_t>& shape, at::Scal
   if (!file) throw std::runtime_error("an input file ends too early");
   return tensor;
 }
+
+// The CPU allocator with a count of what it has given out.
+class CountingAllocator : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) override {
+    c10::DataPtr memory = inner_->allocate(bytes);
+    const size_t now = used_ += bytes;
+    for (size_t peak = peak_; now > peak && !peak_.compare_exchange_weak(peak, now);) {
+    }
+    auto* block = new Block{this, bytes, std::move(memory)};
+    return {block->memory.get(), block, [](void* pointer) { Free(static_cast<Block*>(pointer)); },
+            c10::Device(c10::DeviceType::CPU)};
+  }
+  void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
+  size_t peak() const { return peak_; }
+  void Restart() { peak_ = used_.load(); }
+
+ private:
+  struct Block {
+    CountingAllocator* owner;
+    size_t bytes;
+    c10::DataPtr memory;
+  };
+  static void Free(Block* block) {
+    block->owner->used_ -= block->bytes;
+    delete block;
+  }
+  c10::Allocator* inner_ = c10::GetCPUAllocator();
+  std::atomic<size_t> used_ = 0;
+  std::atomic<size_t> peak_ = 0;
+};
 
 struct Batch {
   at::Tensor tokens;
@@ -87,14 +132,42 @@ std::vector<Batch> ReadBatches(const std::string& folder, const json& request) {
 }
 
 void LoadWeights(const std::string& folder, const json& tensors, Engine& engine) {
-  std::map<std::string, at::Tensor> masters;
-  for (const auto& state : engine.States()) masters[state.name] = state.master;
-  if (tensors.size() != masters.size()) throw std::runtime_error("the request has another number of weights");
+  std::map<std::string, at::Tensor> weights;
   std::ifstream file(folder + "/weights.f32", std::ios::binary);
   for (const json& entry : tensors) {
-    masters.at(entry.at("name"))
-        .copy_(Read(file, entry.at("shape").get<std::vector<int64_t>>(), at::kFloat).view(-1));
+    weights[entry.at("name")] =
+        Read(file, entry.at("shape").get<std::vector<int64_t>>(), at::kFloat).view(-1);
   }
+  const auto states = engine.States();
+  if (tensors.size() != states.size()) throw std::runtime_error("the request has another number of weights");
+  for (const auto& state : states) {
+    at::Tensor master = state.master;
+    master.copy_(weights.at(state.name).narrow(0, state.begin, master.numel()));
+  }
+}
+
+// A batch's rows of this rank, in parts of at most `micro`: as many parts on every rank, where one that has
+// no rows left computes a masked one.
+std::vector<Batch> PartsOf(const Batch& batch, int64_t micro, int64_t rank, int64_t world_size) {
+  const int64_t rows = batch.tokens.size(0);
+  const int64_t begin = rows * rank / world_size;
+  const int64_t end = rows * (rank + 1) / world_size;
+  const int64_t largest = (rows + world_size - 1) / world_size;
+  const int64_t size = micro == 0 ? largest : micro;
+  std::vector<Batch> parts;
+  for (int64_t first = 0; first < largest; first += size) {
+    const int64_t from = std::min(begin + first, end);
+    const int64_t count = std::min(size, end - from);
+    Batch part = batch;
+    part.tokens = count > 0 ? batch.tokens.narrow(0, from, count) : batch.tokens.narrow(0, 0, 1);
+    if (count == 0) {
+      part.mask = at::zeros({1, batch.tokens.size(1) - 1}, at::kByte);
+    } else if (batch.mask.defined()) {
+      part.mask = batch.mask.narrow(0, from, count);
+    }
+    parts.push_back(part);
+  }
+  return parts;
 }
 
 void Serve(Engine& engine, const std::vector<Batch>& batches) {
@@ -109,63 +182,109 @@ void Serve(Engine& engine, const std::vector<Batch>& batches) {
   }
 }
 
-void Run(const std::string& folder) {
+void Run(const std::string& folder, fsdp::Collectives* ranks, CountingAllocator& memory) {
   const json request = json::parse(std::ifstream(folder + "/request.json"));
   at::set_num_threads(request.at("threads"));
-  Engine engine(OptionsOf(request.at("model")));
+  memory.Restart();
+  Engine engine(OptionsOf(request.at("model")), ranks);
   if (!request.at("tensors").empty()) LoadWeights(folder, request.at("tensors"), engine);
   const std::vector<Batch> batches = ReadBatches(folder, request);
+  const int64_t rank = ranks == nullptr ? 0 : ranks->rank();
+  const int64_t world_size = ranks == nullptr ? 1 : ranks->world_size();
+  const std::string suffix = ranks == nullptr ? "" : "-" + std::to_string(rank);
 
   json result = {
       {"parameters", engine.parameters()}, {"losses", json::array()}, {"gradient_norms", json::array()}};
   result["tensors"] = json::array();
-  std::ofstream output(folder + "/output.f32", std::ios::binary);
-  const auto write = [&](const std::string& name, const at::Tensor& tensor) {
+  std::ofstream output(folder + "/output" + suffix + ".f32", std::ios::binary);
+  const auto write = [&](const std::string& name, const std::vector<int64_t>& shape, int64_t begin,
+                         const at::Tensor& tensor) {
     const at::Tensor whole = tensor.contiguous();
     output.write(static_cast<const char*>(whole.const_data_ptr()),
                  static_cast<std::streamsize>(whole.nbytes()));
-    result["tensors"].push_back({{"name", name}, {"shape", whole.sizes().vec()}});
+    result["tensors"].push_back(
+        {{"name", name}, {"shape", shape}, {"begin", begin}, {"elements", whole.numel()}});
   };
   const std::vector<std::string> outputs = request.at("outputs");
   const auto wanted = [&](const char* name) {
     return std::find(outputs.begin(), outputs.end(), name) != outputs.end();
   };
+  // The mean loss of a batch over all ranks.
+  const auto mean = [&](const Batch& batch, auto compute) {
+    double sum = 0;
+    for (const Batch& part : PartsOf(batch, request.at("micro"), rank, world_size)) sum += compute(part);
+    if (ranks != nullptr) ranks->Sum(std::span(&sum, 1));
+    return sum / batch.targets;
+  };
 
   bool first = true;
   for (const Batch& batch : batches) {
     if (first && wanted("logits")) {
-      write("logits", engine.Logits(batch.tokens.narrow(1, 0, batch.tokens.size(1) - 1)));
-      result["evaluated"] = engine.Evaluate(batch.tokens, batch.mask) / batch.targets;
+      const at::Tensor logits = engine.Logits(batch.tokens.narrow(1, 0, batch.tokens.size(1) - 1));
+      write("logits", logits.sizes().vec(), 0, logits);
+      result["evaluated"] =
+          mean(batch, [&](const Batch& part) { return engine.Evaluate(part.tokens, part.mask); });
     }
-    result["losses"].push_back(engine.ForwardBackward(batch.tokens, batch.mask, batch.targets) /
-                               batch.targets);
+    result["losses"].push_back(mean(batch, [&](const Batch& part) {
+      return engine.ForwardBackward(part.tokens, part.mask, batch.targets);
+    }));
     if (first && wanted("gradients")) {
       for (const auto& gradient : engine.Gradients())
-        write("gradient:" + gradient.name, gradient.gradient.view(gradient.shape));
+        write("gradient:" + gradient.name, gradient.shape, gradient.begin, gradient.gradient);
     }
     if (batch.lr) result["gradient_norms"].push_back(engine.Update(*batch.lr, false).gradient_norm);
     first = false;
   }
   if (wanted("parameters")) {
-    for (const auto& state : engine.States()) write("parameter:" + state.name, state.master.view(state.shape));
+    for (const auto& state : engine.States())
+      write("parameter:" + state.name, state.shape, state.begin, state.master);
   }
   output.close();
-  std::ofstream(folder + "/result.json") << result.dump();
+  result["peak_bytes"] = memory.peak();
+  std::ofstream(folder + "/result" + suffix + ".json") << result.dump();
   if (request.value("serve", false)) {
     std::cout << "ready" << std::endl;
     Serve(engine, batches);
   }
 }
 
+struct Arguments {
+  fsdp::GlooOptions ranks;
+  std::vector<std::string> folders;
+};
+
+Arguments Parse(int argc, char** argv) {
+  Arguments arguments;
+  arguments.ranks.address = "127.0.0.1";
+  arguments.ranks.group = "parity";
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--rank") {
+      arguments.ranks.rank = std::stoi(argv[++i]);
+    } else if (word == "--world-size") {
+      arguments.ranks.world_size = std::stoi(argv[++i]);
+    } else if (word == "--rendezvous") {
+      arguments.ranks.rendezvous = argv[++i];
+    } else {
+      arguments.folders.push_back(word);
+    }
+  }
+  return arguments;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::cerr << "usage: mixln-parity FOLDER...\n";
+    std::cerr << "usage: mixln-parity [--rank R --world-size N --rendezvous HOST:PORT] FOLDER...\n";
     return 64;
   }
+  auto* memory = new CountingAllocator;  // tensors may outlive everything else
+  c10::SetCPUAllocator(memory, /*priority=*/100);
   try {
-    for (int i = 1; i < argc; ++i) Run(argv[i]);
+    const Arguments arguments = Parse(argc, argv);
+    const auto ranks = arguments.ranks.rendezvous.empty() ? nullptr : fsdp::ConnectGloo(arguments.ranks);
+    for (const std::string& folder : arguments.folders) Run(folder, ranks.get(), *memory);
   } catch (const std::exception& error) {
     std::cerr << "mixln-parity: " << error.what() << '\n';
     return 70;

@@ -1,6 +1,7 @@
 """Drives mixln-parity (main.cc says what its files are)."""
 import json
 import os
+import socket
 import subprocess
 import tempfile
 
@@ -33,7 +34,7 @@ def batch(m, rows, time, seed=0, mask=False, lr=None):
     return dict(tokens=tokens, mask=keep, lr=lr)
 
 
-def write(folder, m, batches, weights=None, outputs=(), threads=1, serve=False):
+def write(folder, m, batches, weights=None, outputs=(), threads=1, serve=False, micro=0):
     entries = []
     for b in batches:
         entry = dict(batch=b["tokens"].shape[0], time=b["tokens"].shape[1] - 1, mask=b["mask"] is not None)
@@ -41,7 +42,8 @@ def write(folder, m, batches, weights=None, outputs=(), threads=1, serve=False):
             entry["lr"] = b["lr"]
         entries.append(entry)
     tensors = [dict(name=n, shape=list(w.shape)) for n, w in (weights or {}).items()]
-    request = dict(model=m, threads=threads, tensors=tensors, batches=entries, outputs=list(outputs), serve=serve)
+    request = dict(model=m, threads=threads, tensors=tensors, batches=entries, outputs=list(outputs), serve=serve,
+                   micro=micro)
     with open(os.path.join(folder, "request.json"), "w") as f:
         json.dump(request, f)
 
@@ -55,17 +57,41 @@ def write(folder, m, batches, weights=None, outputs=(), threads=1, serve=False):
     dump("weights.f32", (weights or {}).values(), torch.float32)
 
 
-def read(folder):
-    """result.json with "tensors" as a dict of tensors."""
-    with open(os.path.join(folder, "result.json")) as f:
-        result = json.load(f)
-    data = torch.from_numpy(np.fromfile(os.path.join(folder, "output.f32"), dtype=np.float32))
-    tensors, at = {}, 0
-    for t in result["tensors"]:
-        size = int(np.prod(t["shape"]))
-        tensors[t["name"]] = data[at:at + size].view(t["shape"])
-        at += size
+def read(folder, ranks=None):
+    """result.json with "tensors" as a dict of tensors; of several ranks, their parts of them put together."""
+    tensors = {}
+    for suffix in [""] if ranks is None else [f"-{rank}" for rank in range(ranks)]:
+        with open(os.path.join(folder, f"result{suffix}.json")) as f:
+            result = json.load(f)
+        data = torch.from_numpy(np.fromfile(os.path.join(folder, f"output{suffix}.f32"), dtype=np.float32))
+        at = 0
+        for t in result["tensors"]:
+            whole = tensors.setdefault(t["name"], torch.full(t["shape"], torch.nan))
+            whole.view(-1)[t["begin"]:t["begin"] + t["elements"]] = data[at:at + t["elements"]]
+            at += t["elements"]
     return dict(result, tensors=tensors)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def run_ranks(program, world_size, requests):
+    """run_all with `world_size` processes."""
+    with tempfile.TemporaryDirectory() as parent:
+        folders = []
+        for i, (args, kwargs) in enumerate(requests):
+            folders.append(os.path.join(parent, str(i)))
+            os.mkdir(folders[-1])
+            write(folders[-1], *args, **kwargs)
+        rendezvous = f"127.0.0.1:{free_port()}"
+        processes = [subprocess.Popen([program, "--rank", str(rank), "--world-size", str(world_size),
+                                       "--rendezvous", rendezvous, *folders]) for rank in range(world_size)]
+        codes = [process.wait() for process in processes]
+        assert codes == [0] * world_size, codes
+        return [read(folder, world_size) for folder in folders]
 
 
 def run_all(program, requests):

@@ -33,8 +33,8 @@ struct Overloaded : Handlers... {
 template <typename... Handlers>
 Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
-// A socket on this IPv4 address that listens on a port of the system's choosing; its number is 10 or more, out of
-// the way of the numbers that children get.
+// A socket on this IPv4 address that listens on a port of the system's choosing; its number is 10 or more,
+// out of the way of the numbers that children get.
 absl::StatusOr<std::pair<base::UniqueFd, std::string>> ListenForRanks(const std::string& own_address) {
   const base::UniqueFd low(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   base::UniqueFd fd(low ? fcntl(low.get(), F_DUPFD_CLOEXEC, 10) : -1);
@@ -45,7 +45,8 @@ absl::StatusOr<std::pair<base::UniqueFd, std::string>> ListenForRanks(const std:
   auto* generic = reinterpret_cast<sockaddr*>(&address);
   if (!fd || bind(fd.get(), generic, size) != 0 || listen(fd.get(), SOMAXCONN) != 0 ||
       getsockname(fd.get(), generic, &size) != 0)
-    return base::ErrnoStatus(errno, absl::StrCat("cannot listen on ", own_address, " for the ranks' rendezvous"));
+    return base::ErrnoStatus(errno,
+                             absl::StrCat("cannot listen on ", own_address, " for the ranks' rendezvous"));
   return std::pair(std::move(fd), absl::StrCat(own_address, ":", ntohs(address.sin_port)));
 }
 

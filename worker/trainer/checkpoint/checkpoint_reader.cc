@@ -70,8 +70,7 @@ struct Meeting {
 
 Meeting Meet(const TensorEntry& entry, const NamedTensor& wanted) {
   const int64_t begin = std::max(entry.begin, wanted.begin);
-  const int64_t end =
-      std::min(entry.begin + entry.elements, wanted.begin + wanted.elements.numel());
+  const int64_t end = std::min(entry.begin + entry.elements, wanted.begin + wanted.elements.numel());
   return {begin - entry.begin, begin - wanted.begin, std::max<int64_t>(end - begin, 0)};
 }
 
@@ -87,7 +86,8 @@ void CheckRange(const std::string& checkpoint, const TensorEntry& entry, const s
   }
   const int64_t size = Elements(shape);
   if (entry.begin < 0 || entry.elements < 0 || entry.begin > size || entry.elements > size - entry.begin) {
-    throw error::InputOutputError(checkpoint + ": is corrupted: a range of " + entry.name + " lies outside it");
+    throw error::InputOutputError(checkpoint + ": is corrupted: a range of " + entry.name +
+                                  " lies outside it");
   }
 }
 

@@ -22,10 +22,9 @@ Manifest ReadManifest(const std::string& folder);
 std::vector<std::string> Compare(const std::string& folder, const Manifest& checkpoint,
                                  const Manifest& trial);
 
-// Copies into `states` what this rank owns of masters and moments, whatever the world size of the ranks that wrote
-// them. Throws error::InputOutputError when a file is missing or
-// corrupted, and error::ConfigError when tensors are missing, too many, or of another shape; all is
-// verified before the first element is copied.
+// Copies into `states` what this rank owns of masters and moments, whatever the world size of the ranks that
+// wrote them. Throws error::InputOutputError when a file is missing or corrupted, and error::ConfigError when
+// tensors are missing, too many, or of another shape; all is verified before the first element is copied.
 void Load(const std::string& folder, const Manifest& checkpoint,
           const std::vector<engine::NamedState>& states);
 

@@ -72,17 +72,21 @@ CheckpointWriter::CheckpointWriter(std::string attempt_dir, Peers peers, file::W
     : attempt_dir_(std::move(attempt_dir)), peers_(std::move(peers)), options_(std::move(options)) {}
 
 void CheckpointWriter::Start(Manifest manifest, const std::vector<engine::NamedState>& states) {
-  std::vector<engine::NamedState> snapshot;
-  snapshot.reserve(states.size());
-  const auto copy = [](const at::Tensor& tensor) { return tensor.clone(at::MemoryFormat::Contiguous); };
-  for (const engine::NamedState& state : states) {
-    snapshot.push_back({state.name, state.shape, state.begin, state.replicated, copy(state.master),
-                        copy(state.exp_avg), copy(state.exp_avg_sq)});
+  if (snapshot_.empty()) {
+    for (const engine::NamedState& state : states) {
+      snapshot_.push_back({state.name, state.shape, state.begin, state.replicated,
+                           at::empty_like(state.master), at::empty_like(state.exp_avg),
+                           at::empty_like(state.exp_avg_sq)});
+    }
   }
-  under_way_ = std::async(std::launch::async,
-                          [this, manifest = std::move(manifest), snapshot = std::move(snapshot)]() mutable {
-                            return WriteCheckpoint(attempt_dir_, std::move(manifest), snapshot, peers_, options_);
-                          });
+  for (size_t i = 0; i < states.size(); ++i) {
+    snapshot_[i].master.copy_(states[i].master);
+    snapshot_[i].exp_avg.copy_(states[i].exp_avg);
+    snapshot_[i].exp_avg_sq.copy_(states[i].exp_avg_sq);
+  }
+  under_way_ = std::async(std::launch::async, [this, manifest = std::move(manifest)]() mutable {
+    return WriteCheckpoint(attempt_dir_, std::move(manifest), snapshot_, peers_, options_);
+  });
 }
 
 std::optional<Written> CheckpointWriter::Poll() {

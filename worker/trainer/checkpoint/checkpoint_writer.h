@@ -36,9 +36,9 @@ struct Peers {
   std::function<std::string(const std::string& name)> get;
 };
 
-// Writes this rank's file of a checkpoint, and, as rank 0, once all ranks' files are durable, manifest.json. Each
-// step is durable before the next, so a crash of any rank at any moment leaves a folder that has no manifest, or a
-// whole one. `manifest.files` is filled in. Nothing is returned on the other ranks.
+// Writes this rank's file of a checkpoint, and, as rank 0, once all ranks' files are durable, manifest.json.
+// Each step is durable before the next, so a crash of any rank at any moment leaves a folder that has no
+// manifest, or a whole one. `manifest.files` is filled in. Nothing is returned on the other ranks.
 std::optional<Written> WriteCheckpoint(const std::string& attempt_dir, Manifest manifest,
                                        const std::vector<engine::NamedState>& states, const Peers& peers,
                                        const file::WriteOptions& options);
@@ -49,11 +49,12 @@ class CheckpointWriter {
   // Waits for the one on its way.
   ~CheckpointWriter() = default;
 
-  // Copies the states and starts to write them. None may be on its way: call Wait first.
+  // Copies the states, which are the same parameters each time, and starts to write them. None may be on its
+  // way: call Wait first.
   void Start(Manifest manifest, const std::vector<engine::NamedState>& states);
 
-  // The one on its way if it is done; else nothing, and nothing on ranks other than 0. Throws what the writing
-  // threw.
+  // The one on its way if it is done; else nothing, and nothing on ranks other than 0. Throws what the
+  // writing threw.
   std::optional<Written> Poll();
   // The same, once it is done. Throws what the writing threw.
   std::optional<Written> Wait();
@@ -62,6 +63,8 @@ class CheckpointWriter {
   std::string attempt_dir_;
   Peers peers_;
   file::WriteOptions options_;
+  // The copy, kept from one checkpoint to the next: fresh memory would cost more time than copying does.
+  std::vector<engine::NamedState> snapshot_;
   std::future<std::optional<Written>> under_way_;
 };
 

@@ -124,8 +124,8 @@ FileEntry WriteTensorFile(const std::string& folder, const std::string& file,
   append(Header(tensors));
   for (const NamedTensor& tensor : tensors) {
     const std::string_view bytes = Bytes(tensor.elements);
-    entry.tensors.push_back({tensor.name, tensor.shape, tensor.begin, tensor.elements.numel(),
-                             entry.size_bytes, Hash(bytes)});
+    entry.tensors.push_back(
+        {tensor.name, tensor.shape, tensor.begin, tensor.elements.numel(), entry.size_bytes, Hash(bytes)});
     append(bytes);
   }
   entry.xxh3_64 = Hex(XXH3_64bits_digest(state.get()));

@@ -10,7 +10,8 @@
 
 namespace mixln::worker::trainer::checkpoint {
 
-// A range of a tensor's elements, under the tensor's name in the file: fp32 [elements], contiguous, on the CPU.
+// A range of a tensor's elements, under the tensor's name in the file: fp32 [elements], contiguous, on the
+// CPU.
 struct NamedTensor {
   std::string name;
   std::vector<int64_t> shape;  // of the whole tensor

@@ -42,9 +42,9 @@ struct EngineOptions {
   bool activation_checkpointing = false;
 };
 
-// What this rank owns of one parameter and its Adam moments: a range of their elements in row-major order, as fp32
-// views [elements] of the engine's memory, under the parameter's Hugging Face name. One rank owns all whole; of
-// several, one may own no element of a parameter.
+// What this rank owns of one parameter and its Adam moments: a range of their elements in row-major order, as
+// fp32 views [elements] of the engine's memory, under the parameter's Hugging Face name. One rank owns all
+// whole; of several, one may own no element of a parameter.
 struct NamedState {
   std::string name;
   std::vector<int64_t> shape;  // of the whole parameter
@@ -73,9 +73,9 @@ struct UpdateReport {
 // it computes on at::get_num_threads() threads. Two runs with the same options, inputs and number of threads
 // on the same kind of CPU give the same bits.
 //
-// Of several ranks each has an engine of its own, with the same options. They call ForwardBackward, Evaluate, Update
-// and Logits together, the same number of times, each with rows of its own; a rank that has none gives a row whose
-// targets are all masked. Throws error::PeerLostError when another rank is gone.
+// Of several ranks each has an engine of its own, with the same options. They call ForwardBackward, Evaluate,
+// Update and Logits together, the same number of times, each with rows of its own; a rank that has none gives
+// a row whose targets are all masked. Throws error::PeerLostError when another rank is gone.
 //
 // Throws std::invalid_argument for options or tensors that make no sense; the message names the field.
 class Engine {
@@ -88,14 +88,15 @@ class Engine {
 
   // One micro-batch. `tokens` is int64 [batch, time + 1], time <= context: inputs and, one on, their targets.
   // `mask` is uint8 [batch, time], 1 where a target counts; undefined: all count. Adds the gradient of (sum
-  // of negative log-likelihoods) / global_targets to the gradients and returns the sum, in nats, over this rank's
-  // rows.
+  // of negative log-likelihoods) / global_targets to the gradients and returns the sum, in nats, over this
+  // rank's rows.
   double ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets);
 
   // The same sum without gradients.
   double Evaluate(const at::Tensor& tokens, const at::Tensor& mask);
 
-  // Clips by the norm over all ranks, does one AdamW update with learning rate `lr`, and zeroes the gradients.
+  // Clips by the norm over all ranks, does one AdamW update with learning rate `lr`, and zeroes the
+  // gradients.
   UpdateReport Update(double lr, bool measure_layers);
 
   // Masters and moments, embedding first, in an order that depends on the options only. What is written into
@@ -103,8 +104,8 @@ class Engine {
   // later writes.
   std::vector<NamedState> States();
 
-  // Gradients accumulated since the last update, in the order of States(): of several ranks, once the matrices'
-  // have been reduced; vectors' are this rank's own share until Update.
+  // Gradients accumulated since the last update, in the order of States(): of several ranks, once the
+  // matrices' have been reduced; vectors' are this rank's own share until Update.
   std::vector<NamedGradient> Gradients();
 
   // Updates done; AdamW's bias correction counts by it.

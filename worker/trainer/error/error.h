@@ -34,6 +34,11 @@ struct InputOutputError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// There is too little memory for what is asked. Exit 71, FAILURE_CAUSE_OUT_OF_MEMORY.
+struct OutOfMemoryError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 // Another rank of the attempt is gone, or cannot be reached. Exit 72, FAILURE_CAUSE_PEER_LOST.
 struct PeerLostError : std::runtime_error {
   using std::runtime_error::runtime_error;

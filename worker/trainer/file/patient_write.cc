@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/failpoint/failpoint.h"
 #include "base/file/unique_fd.h"
 #include "worker/trainer/error/error.h"
 
@@ -23,7 +24,9 @@ ssize_t Patiently(const char* verb, const std::string& name, const WriteOptions&
                   const std::function<ssize_t()>& call) {
   bool said = false;
   while (true) {
-    const ssize_t result = call();
+    const int failure = base::failpoint::Hit(std::string("file.") + verb, name);
+    if (failure != 0) errno = failure;
+    const ssize_t result = failure != 0 ? -1 : call();
     if (result >= 0) {
       if (said) std::fprintf(stderr, "there is room again: going on with %s\n", name.c_str());
       return result;

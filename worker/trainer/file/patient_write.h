@@ -21,9 +21,9 @@ struct WriteOptions {
 };
 
 // Calls `call`, a system call that returns below 0 and sets errno when it fails, until it does not fail for
-// lack of room; returns its result. While the disk (or a quota) is full it says so on standard error, once;
-// `verb` and `name` say what is being done, as in "write events.jsonl". Throws error::InputOutputError on any
-// other failure.
+// lack of room; returns its result. Each call is the fail-point `file.<verb>` with the name as its detail.
+// While the disk (or a quota) is full it says so on standard error, once; `verb` and `name` say what is being
+// done, as in "write events.jsonl". Throws error::InputOutputError on any other failure.
 ssize_t Patiently(const char* verb, const std::string& name, const WriteOptions& options,
                   const std::function<ssize_t()>& call);
 

@@ -37,9 +37,7 @@ Pending Begin(const char* what, Start start) {
 }  // namespace
 
 Collectives::Collectives(std::unique_ptr<Group> group)
-    : group_(std::move(group)),
-      rank_(group_->backend->getRank()),
-      world_size_(group_->backend->getSize()) {}
+    : group_(std::move(group)), rank_(group_->backend->getRank()), world_size_(group_->backend->getSize()) {}
 
 Collectives::~Collectives() = default;
 

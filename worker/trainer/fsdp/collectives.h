@@ -28,8 +28,8 @@ class Pending {
 // c10d's process group, and the store by which it was made (group.h: c10d's headers are kept out of here).
 struct Group;
 
-// What the ranks of one attempt do together. All ranks call the same ones in the same order; one thread of a rank
-// calls them. Results are the same bits in every run with the same number of ranks.
+// What the ranks of one attempt do together. All ranks call the same ones in the same order; one thread of a
+// rank calls them. Results are the same bits in every run with the same number of ranks.
 class Collectives {
  public:
   explicit Collectives(std::unique_ptr<Group> group);
@@ -38,12 +38,12 @@ class Collectives {
   int rank() const { return rank_; }
   int world_size() const { return world_size_; }
 
-  // Fills `whole` [world_size · n]: each rank's n elements, in the order of ranks, from where they already lie in
-  // its own `whole`.
+  // Fills `whole` [world_size · n]: each rank's n elements, in the order of ranks, from where they already
+  // lie in its own `whole`.
   Pending AllGather(const at::Tensor& whole);
 
-  // Gives rank r the r-th part of every rank's `whole` [world_size · n], in the order of ranks: `parts` of the same
-  // size. Their sum is a reduce-scatter in a fixed order.
+  // Gives rank r the r-th part of every rank's `whole` [world_size · n], in the order of ranks: `parts` of
+  // the same size. Their sum is a reduce-scatter in a fixed order.
   Pending Exchange(const at::Tensor& whole, const at::Tensor& parts);
 
   // Sums over ranks, in place.

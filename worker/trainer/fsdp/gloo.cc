@@ -46,12 +46,13 @@ std::unique_ptr<Collectives> ConnectGloo(const GlooOptions& options) {
         options.group, c10::make_intrusive<c10d::TCPStore>(rendezvous.host, store_options));
     const auto gloo = c10d::ProcessGroupGloo::Options::create(timeout);
     gloo->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(options.address));
-    return std::make_unique<Collectives>(std::make_unique<Group>(
-        Group{c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.world_size, gloo), store}));
+    return std::make_unique<Collectives>(std::make_unique<Group>(Group{
+        c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.world_size, gloo), store}));
   } catch (const std::exception& problem) {
     const std::string text = problem.what();
-    throw error::PeerLostError("the " + std::to_string(options.world_size) + " ranks did not come together at " +
-                               options.rendezvous + ": " + text.substr(0, text.find('\n')) +
+    throw error::PeerLostError("the " + std::to_string(options.world_size) +
+                               " ranks did not come together at " + options.rendezvous + ": " +
+                               text.substr(0, text.find('\n')) +
                                "; look whether the workers' hosts can reach each other");
   }
 }

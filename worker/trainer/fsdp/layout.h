@@ -27,8 +27,8 @@ struct Segment {
   bool is_vector() const { return shape.size() == 1; }
 };
 
-// How a unit's parameters lie in memory: matrices in one flat buffer, vectors in another. A segment begins at a
-// multiple of 64 bytes unless it is joined to the one before; gaps are zero.
+// How a unit's parameters lie in memory: matrices in one flat buffer, vectors in another. A segment begins at
+// a multiple of 64 bytes unless it is joined to the one before; gaps are zero.
 struct Layout {
   std::vector<Segment> segments;
   int64_t matrices = 0;  // elements of the flat buffer

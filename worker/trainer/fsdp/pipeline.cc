@@ -19,6 +19,8 @@ void Pipeline::EndForward(size_t unit) {
 void Pipeline::BeginBackward(size_t unit) {
   if (unit > 0) units_[unit]->WaitGather();
   if (unit > 1) units_[unit - 1]->StartGather();
+  // A tied embedding's gradient of the micro-batch before may still be on its way.
+  if (reducing_ == units_[unit]) std::exchange(reducing_, nullptr)->WaitReduce();
   units_[unit]->TakeGradient();
 }
 

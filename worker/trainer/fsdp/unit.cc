@@ -23,7 +23,8 @@ double SumOfSquares(const at::Tensor& flat) {
   at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const int64_t first = block * kBlock;
-      sums[static_cast<size_t>(block)] = kernels::SumOfSquares(values + first, std::min(kBlock, size - first));
+      sums[static_cast<size_t>(block)] =
+          kernels::SumOfSquares(values + first, std::min(kBlock, size - first));
     }
   });
   double total = 0;
@@ -119,7 +120,7 @@ at::Tensor Unit::Gradient(const MatrixRange& matrix) const {
 }
 
 void Unit::StartGather() {
-  if (sharding_.ranks == nullptr || gathered_ || gathering_.valid()) return;
+  if (!sharded() || gathered_ || gathering_.valid()) return;
   at::Tensor& whole = compute_ == Compute::kBf16 ? bf16_ : fp32_;
   whole = sharding_.pool->Take(padded_, compute_ == Compute::kBf16 ? at::kBFloat16 : at::kFloat);
   whole.narrow(0, owned_.begin, owned_.elements).copy_(matrices_.master);
@@ -127,7 +128,7 @@ void Unit::StartGather() {
 }
 
 void Unit::WaitGather() {
-  if (sharding_.ranks == nullptr || gathered_) return;
+  if (!sharded() || gathered_) return;
   StartGather();
   gathering_.Wait();
   gathered_ = true;
@@ -137,7 +138,7 @@ void Unit::WaitGather() {
 }
 
 void Unit::Release() {
-  if (sharding_.ranks == nullptr || !gathered_) return;
+  if (!sharded() || !gathered_) return;
   for (at::Tensor* whole : {&fp32_, &bf16_}) {
     if (whole->defined()) sharding_.pool->Give(*whole);
   }
@@ -145,14 +146,14 @@ void Unit::Release() {
 }
 
 void Unit::TakeGradient() {
-  if (sharding_.ranks == nullptr || gradient_.defined()) return;
+  if (!sharded() || gradient_.defined()) return;
   gradient_ = sharding_.accumulate == Accumulate::kNoSync ? at::empty({padded_}, at::kFloat)
                                                           : sharding_.pool->Take(padded_, at::kFloat);
   gradient_.zero_();
 }
 
 void Unit::StartReduce() {
-  if (sharding_.ranks == nullptr || sharding_.accumulate == Accumulate::kNoSync) return;
+  if (!sharded() || sharding_.accumulate == Accumulate::kNoSync) return;
   parts_ = sharding_.pool->Take(padded_, at::kFloat);
   reducing_ = sharding_.ranks->Exchange(gradient_, parts_);
 }
@@ -171,14 +172,14 @@ void Unit::WaitReduce() {
 }
 
 void Unit::Reduce() {
-  if (sharding_.ranks == nullptr || sharding_.accumulate != Accumulate::kNoSync || !gradient_.defined()) return;
+  if (!sharded() || sharding_.accumulate != Accumulate::kNoSync || !gradient_.defined()) return;
   parts_ = sharding_.pool->Take(padded_, at::kFloat);
   reducing_ = sharding_.ranks->Exchange(gradient_, parts_);
   WaitReduce();
 }
 
 void Unit::Refresh() {
-  if (sharding_.ranks != nullptr) {
+  if (sharded()) {
     Release();
   } else if (bf16_.defined()) {
     bf16_.copy_(matrices_.master);

@@ -56,11 +56,12 @@ struct Piece {
 // The parameters that are gathered, reduced and updated together: a decoder layer's, the embedding's, or the
 // head's. All matrices lie in one flat buffer, and so do their gradients.
 //
-// A rank owns an equal part of that buffer: its fp32 master, gradient and moments. For the time that a layer needs
-// them, the whole matrices are gathered from all ranks in the compute type, and a whole gradient is lent, which is
-// then reduced: each rank's part of it, summed over ranks, is added to what that rank owns. Vectors are small:
-// each rank owns them whole, and keeps them in fp32; their gradients are summed before an update. With one rank,
-// nothing is sent: the matrices are there for the unit's life, as views of the master or as its bf16 copy.
+// A rank owns an equal part of that buffer: its fp32 master, gradient and moments. For the time that a layer
+// needs them, the whole matrices are gathered from all ranks in the compute type, and a whole gradient is
+// lent, which is then reduced: each rank's part of it, summed over ranks, is added to what that rank owns.
+// Vectors are small: each rank owns them whole, and keeps them in fp32; their gradients are summed before an
+// update. With one rank, nothing is sent: the matrices are there for the unit's life, as views of the master
+// or as its bf16 copy.
 class Unit {
  public:
   Unit(const std::vector<ParameterSpec>& parameters, Compute compute, const Sharding& sharding);
@@ -70,15 +71,16 @@ class Unit {
   const std::vector<Piece>& pieces() const { return pieces_; }
   const std::vector<Segment>& segments() const { return layout_.segments; }
 
-  // A vector in fp32 and its gradient; both stay where they are for the unit's life. Throws std::out_of_range.
+  // A vector in fp32 and its gradient; both stay where they are for the unit's life. Throws
+  // std::out_of_range.
   at::Tensor Vector(const std::string& name) const;
   at::Tensor VectorGradient(const std::string& name) const;
 
   // Where the matrix `name` is, with `joined` ones behind it, whose rows are added.
   MatrixRange Find(const std::string& name, int joined = 0) const;
 
-  // The whole matrices, in the compute type, and in fp32 (not where Compute is kBf16): [rows, columns]. Valid from
-  // WaitGather to Release.
+  // The whole matrices, in the compute type, and in fp32 (not where Compute is kBf16): [rows, columns]. Valid
+  // from WaitGather to Release.
   at::Tensor Weight(const MatrixRange& matrix) const;
   at::Tensor Fp32Weight(const MatrixRange& matrix) const;
   // The whole gradient in fp32, to be added to; from TakeGradient to StartReduce.
@@ -106,11 +108,13 @@ class Unit {
   // All vectors' gradients, fp32, flat: what is summed over ranks before an update.
   const at::Tensor& vector_gradients() const { return vectors_.gradient; }
 
-  // Sum of squares of the gradient that is owned, over all ranks' parts together once: vectors count on rank 0
-  // only. Fixed blocks: the same bits whatever the number of threads.
+  // Sum of squares of the gradient that is owned, over all ranks' parts together once: vectors count on rank
+  // 0 only. Fixed blocks: the same bits whatever the number of threads.
   double SquaredGradient() const;
 
  private:
+  // Whether matrices are to be gathered and reduced; a unit may have none.
+  bool sharded() const { return sharding_.ranks != nullptr && padded_ > 0; }
   void MakePieces();
   at::Tensor View(const at::Tensor& flat, const MatrixRange& matrix) const;
   const Segment& FindSegment(const std::string& name) const;
@@ -140,8 +144,8 @@ class Unit {
   bool gathered_ = false;
 };
 
-// Fills the masters: a pure function of (seed, name, element), so equal wherever a name is shared, and whatever the
-// world size.
+// Fills the masters: a pure function of (seed, name, element), so equal wherever a name is shared, and
+// whatever the world size.
 void Initialize(Unit& unit, const std::vector<ParameterSpec>& parameters, uint64_t seed);
 
 }  // namespace mixln::worker::trainer::fsdp

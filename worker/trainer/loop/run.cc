@@ -15,6 +15,7 @@ namespace mixln::worker::trainer::loop {
 namespace {
 
 bool IsOutOfMemory(const std::exception& problem) {
+  if (dynamic_cast<const error::OutOfMemoryError*>(&problem) != nullptr) return true;
   if (dynamic_cast<const std::bad_alloc*>(&problem) != nullptr) return true;
   if (dynamic_cast<const c10::OutOfMemoryError*>(&problem) != nullptr) return true;
   // The CPU allocator throws a plain c10::Error.

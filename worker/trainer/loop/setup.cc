@@ -65,8 +65,9 @@ engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::
   options.clip_norm = spec.train.clip_norm;
   options.deterministic = spec.train.deterministic;
   options.context = spec.data.context;
-  options.accumulate = spec.sharding.accumulate == config::Accumulate::kNoSync ? fsdp::Accumulate::kNoSync
-                                                                               : fsdp::Accumulate::kReduceEach;
+  options.accumulate = spec.sharding.accumulate == config::Accumulate::kNoSync
+                           ? fsdp::Accumulate::kNoSync
+                           : fsdp::Accumulate::kReduceEach;
   options.reshard_after_forward = spec.sharding.reshard_after_forward;
   options.activation_checkpointing = spec.sharding.activation_checkpointing;
   return options;

@@ -16,8 +16,8 @@ namespace mixln::worker::trainer::loop {
 // Throws error::ConfigError for GPUs, and when the spec's vocabulary is not the data set's.
 void CheckSupported(const config::TrialConfig& config, const shards::Dataset& dataset);
 
-// Brings the ranks of an attempt together; none for one rank. Rank 0's listening socket is the descriptor that the
-// environment's MIXLN_RENDEZVOUS_FD names. Throws error::PeerLostError.
+// Brings the ranks of an attempt together; none for one rank. Rank 0's listening socket is the descriptor
+// that the environment's MIXLN_RENDEZVOUS_FD names. Throws error::PeerLostError.
 std::unique_ptr<fsdp::Collectives> ConnectRanks(const config::TrialConfig& config);
 
 // Sizes, placements and the optimizer. A vocab_size of 0 becomes the data set's.

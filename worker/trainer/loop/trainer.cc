@@ -9,10 +9,12 @@
 #include <utility>
 
 #include "base/clock/clock.h"
+#include "base/failpoint/failpoint.h"
 #include "worker/trainer/data/share.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/loop/divergence.h"
 #include "worker/trainer/loop/learning_rate.h"
+#include "worker/trainer/loop/memory.h"
 #include "worker/trainer/loop/say.h"
 #include "worker/trainer/loop/setup.h"
 
@@ -39,7 +41,9 @@ long long Wide(int64_t number) {
 std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config, const shards::Dataset& dataset,
                                            fsdp::Collectives* ranks) {
   try {
-    return std::make_unique<engine::Engine>(MakeEngineOptions(config.spec, dataset), ranks);
+    const engine::EngineOptions options = MakeEngineOptions(config.spec, dataset);
+    CheckMemory(config, options, AvailableMemory());
+    return std::make_unique<engine::Engine>(options, ranks);
   } catch (const std::invalid_argument& problem) {
     throw error::ConfigError(std::string("spec: ") + problem.what());
   }
@@ -89,8 +93,9 @@ Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, ev
   if (progress_.own) last_checkpoint_ = progress_.step;
   // They look into the same folder; should it change while they look, they would train apart.
   if (Sum(static_cast<double>(progress_.step)) != static_cast<double>(progress_.step) * config.world_size) {
-    throw error::InputOutputError("the ranks found different checkpoints to go on from; this one that of step " +
-                                  std::to_string(progress_.step));
+    throw error::InputOutputError(
+        "the ranks found different checkpoints to go on from; this one that of step " +
+        std::to_string(progress_.step));
   }
 }
 
@@ -146,6 +151,7 @@ void Trainer::TrainStep() {
   double total = 0;
   for (int64_t i = 0; i < data::MicroBatches(rows, config_.world_size, micro); ++i) {
     const auto part = Part(batch, data::MicroBatch(share, i, micro));
+    base::failpoint::Hit("trainer.micro_batch");
     total += Compute(training_set_.Read(part), static_cast<double>(targets));
   }
   total = Sum(total);
@@ -237,8 +243,8 @@ void Trainer::StartCheckpoint() {
 }
 
 void Trainer::AwaitCheckpoint() {
-  // Rank 0 writes the manifest once it has heard of every file; while it waits for that, it waits for the ranks
-  // here too, so that it hears if one is lost.
+  // Rank 0 writes the manifest once it has heard of every file; while it waits for that, it waits for the
+  // ranks here too, so that it hears if one is lost.
   if (config_.rank != 0) writer_.Wait();
   Sum(0);
   if (config_.rank == 0) Report(writer_.Wait());

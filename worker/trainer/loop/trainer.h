@@ -1,5 +1,6 @@
-// The training loop of one rank: batches, updates, evaluations, checkpoints, and what it tells its agent. The ranks
-// of an attempt go through it in step: each computes its share of a batch, and what one is asked, all do.
+// The training loop of one rank: batches, updates, evaluations, checkpoints, and what it tells its agent. The
+// ranks of an attempt go through it in step: each computes its share of a batch, and what one is asked, all
+// do.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,8 @@ class Trainer {
   void StartCheckpoint();
   // Until the checkpoint that is on its way is durable.
   void AwaitCheckpoint();
-  // Whether any rank was asked to stop: all ranks ask this at the same point. Learns of wanted checkpoints too.
+  // Whether any rank was asked to stop: all ranks ask this at the same point. Learns of wanted checkpoints
+  // too.
   bool StopAsked();
   // Over all ranks.
   double Sum(double number);

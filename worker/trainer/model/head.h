@@ -11,8 +11,8 @@ namespace mixln::worker::trainer::model {
 // logits exist, and the gradients are computed in the same pass.
 class Head {
  public:
-  // `matrix` [vocab, hidden] of `owner`: the head's own unit, or the embedding's. Gathered before Run and Logits; a
-  // gradient is taken before Run with one.
+  // `matrix` [vocab, hidden] of `owner`: the head's own unit, or the embedding's. Gathered before Run and
+  // Logits; a gradient is taken before Run with one.
   Head(norm::RmsNormParameter norm, double eps, fsdp::Unit& owner, const fsdp::MatrixRange& matrix);
 
   struct Loss {

@@ -20,8 +20,8 @@ std::vector<fsdp::ParameterSpec> LayerParameters(const Shape& shape, const norm:
 
 // One decoder layer: causal self-attention with rotary positions, and a SwiGLU MLP, each within its
 // norm::Sublayer. Forward and backward are written out. It keeps what Backward needs from the last Forward;
-// Backward adds the gradients of the weights to the unit's and lets go of the rest. Its unit's matrices must have
-// been gathered for both, and a gradient taken for Backward.
+// Backward adds the gradients of the weights to the unit's and lets go of the rest. Its unit's matrices must
+// have been gathered for both, and a gradient taken for Backward.
 class Layer {
  public:
   Layer(const Shape& shape, const norm::LayerForm& form, int64_t index, fsdp::Unit& unit,

@@ -87,9 +87,9 @@ Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
     return *units_.back();
   };
   const fsdp::Compute compute = shape.bf16 ? fsdp::Compute::kBf16 : fsdp::Compute::kFp32;
-  fsdp::Unit& embedding = add_unit(
-      {{kTable, {shape.vocab_size, shape.hidden_size}, initialization.embedding_standard_deviation}},
-      shape.bf16 && shape.tie_embeddings ? fsdp::Compute::kBoth : fsdp::Compute::kFp32);
+  fsdp::Unit& embedding =
+      add_unit({{kTable, {shape.vocab_size, shape.hidden_size}, initialization.embedding_standard_deviation}},
+               shape.bf16 && shape.tie_embeddings ? fsdp::Compute::kBoth : fsdp::Compute::kFp32);
   table_ = embedding.Find(kTable);
 
   const auto rope =
@@ -108,9 +108,9 @@ Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
   }
   fsdp::Unit& unit = add_unit(last, compute);
   fsdp::Unit& owner = shape.tie_embeddings ? embedding : unit;
-  head_ = std::make_unique<Head>(
-      norm::RmsNormParameter{unit.Vector(kFinalNorm), unit.VectorGradient(kFinalNorm)}, shape.norm_eps, owner,
-      owner.Find(shape.tie_embeddings ? kTable : kHead));
+  head_ =
+      std::make_unique<Head>(norm::RmsNormParameter{unit.Vector(kFinalNorm), unit.VectorGradient(kFinalNorm)},
+                             shape.norm_eps, owner, owner.Find(shape.tie_embeddings ? kTable : kHead));
   pipeline_.emplace(unit_list_, fsdp::Pipeline::Options{execution.reshard, shape.tie_embeddings});
 }
 

@@ -7,7 +7,8 @@
 
 namespace mixln::worker::trainer::optim {
 
-// Sums the vectors' gradients over ranks; the matrices' are reduced by their units. All ranks call it together.
+// Sums the vectors' gradients over ranks; the matrices' are reduced by their units. All ranks call it
+// together.
 void SumVectorGradients(const std::vector<fsdp::Unit*>& units, fsdp::Collectives& ranks);
 
 // Each unit's sum of squared gradients, over all ranks (`ranks` none: there is one).

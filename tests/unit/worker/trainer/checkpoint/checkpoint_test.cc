@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -20,9 +21,18 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::vector<engine::NamedState> States(float base) {
-  const auto tensor = [&](float add) { return at::arange(6, at::kFloat).view({2, 3}) + (base + add); };
-  return {{"embed", tensor(0), tensor(10), tensor(20)},
-          {"norm", at::ones({3}) * base, at::zeros({3}), at::zeros({3})}};
+  const auto tensor = [&](float add) { return at::arange(6, at::kFloat) + (base + add); };
+  return {{"embed", {2, 3}, 0, false, tensor(0), tensor(10), tensor(20)},
+          {"norm", {3}, 0, true, at::ones({3}) * base, at::zeros({3}), at::zeros({3})}};
+}
+
+// What rank `rank` of two owns of them: elements 0 to 3 of the matrix, or 4 and 5.
+std::vector<engine::NamedState> StatesOfRank(int rank, float base) {
+  auto states = States(base);
+  states[0].begin = rank == 0 ? 0 : 4;
+  for (at::Tensor* part : {&states[0].master, &states[0].exp_avg, &states[0].exp_avg_sq})
+    *part = part->narrow(0, states[0].begin, rank == 0 ? 4 : 2);
+  return states;
 }
 
 Manifest Example() {
@@ -54,7 +64,7 @@ class CheckpointTest : public testing::Test {
   ~CheckpointTest() override { std::filesystem::remove_all(attempt_); }
 
   std::string Write(const Manifest& manifest, const std::vector<engine::NamedState>& states) {
-    return attempt_ + "/" + WriteCheckpoint(attempt_, manifest, states, {}).path;
+    return attempt_ + "/" + WriteCheckpoint(attempt_, manifest, states, {}, {})->path;
   }
   static std::string Contents(const std::string& path) {
     std::ostringstream text;
@@ -129,7 +139,7 @@ TEST_F(CheckpointTest, ACrashAtAnyWriteLeavesTheLastOneWhole) {
     Manifest next = Example();
     next.step = 80;
     try {
-      WriteCheckpoint(attempt_, next, States(2), options);
+      WriteCheckpoint(attempt_, next, States(2), {}, options);
       complete = true;
     } catch (const error::InputOutputError&) {
       ASSERT_THAT(ListCheckpoints(attempt_), ElementsAre(last));
@@ -151,7 +161,7 @@ TEST_F(CheckpointTest, WaitsOutAFullDisk) {
     return write(fd, data, std::min<size_t>(size, 50));
   };
   options.wait = [] {};
-  const Written written = WriteCheckpoint(attempt_, Example(), States(3), options);
+  const Written written = *WriteCheckpoint(attempt_, Example(), States(3), {}, options);
   auto loaded = States(0);
   EXPECT_EQ(LoadRefusal(attempt_ + "/" + written.path, loaded), "");
   EXPECT_TRUE(loaded[0].master.equal(States(3)[0].master));
@@ -193,13 +203,13 @@ TEST_F(CheckpointTest, ADamagedManifestIsNamed) {
 TEST_F(CheckpointTest, RefusesTensorsOfAnotherModelAndNaN) {
   const std::string folder = Write(Example(), States(0));
   auto missing = States(0);
-  missing.push_back({"extra", at::ones({1}), at::ones({1}), at::ones({1})});
-  EXPECT_THAT(LoadRefusal(folder, missing), HasSubstr("has only 0 of 1 elements of exp_avg/extra"));
+  missing.push_back({"extra", {1}, 0, true, at::ones({1}), at::ones({1}), at::ones({1})});
+  EXPECT_THAT(LoadRefusal(folder, missing), HasSubstr("has 0 of 1 elements of exp_avg/extra"));
   auto surplus = States(0);
   surplus.pop_back();
   EXPECT_THAT(LoadRefusal(folder, surplus), HasSubstr("has a tensor norm that this trial's model has not"));
   auto reshaped = States(0);
-  reshaped[0].master = at::zeros({3, 2});
+  reshaped[0].shape = {3, 2};
   EXPECT_THAT(LoadRefusal(folder, reshaped), HasSubstr("embed has shape [2, 3] there and [3, 2] here"));
   auto bad = States(0);
   bad[1].master[1] = std::nan("");
@@ -271,6 +281,52 @@ TEST(DescribePlacements, SpeaksThePapersWords) {
   EXPECT_EQ(DescribePlacements({"post", "post", "pre", "pre", "pre", "pre", "pre", "pre"}),
             "mix with 2 post layers of 8");
   EXPECT_EQ(DescribePlacements({"pre", "post"}), "a model of layers pre, post");
+}
+
+// What two ranks write together, each in a process of its own, here one after the other.
+class TwoRanks : public CheckpointTest {
+ protected:
+  std::string WriteByBoth(const Manifest& manifest, float base) {
+    std::map<std::string, std::string> said;
+    const auto peers = [&](int rank) {
+      return Peers{rank, 2, [&](const std::string& name, const std::string& text) { said[name] = text; },
+                   [&](const std::string& name) { return said.at(name); }};
+    };
+    EXPECT_EQ(WriteCheckpoint(attempt_, manifest, StatesOfRank(1, base), peers(1), {}), std::nullopt);
+    EXPECT_THAT(ListCheckpoints(attempt_), testing::IsEmpty()) << "only rank 0 completes it";
+    return attempt_ + "/" + WriteCheckpoint(attempt_, manifest, StatesOfRank(0, base), peers(0), {})->path;
+  }
+};
+
+TEST_F(TwoRanks, TheirCheckpointLoadsIntoOneAndIntoTwo) {
+  const std::string folder = WriteByBoth(Example(), 1);
+  const Manifest manifest = ReadManifest(folder);
+  ASSERT_EQ(manifest.files.size(), 2U);
+  EXPECT_EQ(manifest.files[1].file, "rank-00001.safetensors");
+  const auto whole = States(0);
+  Load(folder, manifest, whole);
+  EXPECT_TRUE(whole[0].exp_avg.equal(States(1)[0].exp_avg));
+  EXPECT_TRUE(whole[1].master.equal(States(1)[1].master));
+  const auto second = StatesOfRank(1, 0);
+  Load(folder, manifest, second);
+  EXPECT_TRUE(second[0].master.equal(StatesOfRank(1, 1)[0].master));
+  EXPECT_TRUE(second[1].master.equal(States(1)[1].master));
+}
+
+TEST_F(TwoRanks, LoadTheCheckpointOfOne) {
+  const std::string folder = Write(Example(), States(2));
+  const auto first = StatesOfRank(0, 0);
+  Load(folder, ReadManifest(folder), first);
+  EXPECT_TRUE(first[0].exp_avg_sq.equal(StatesOfRank(0, 2)[0].exp_avg_sq));
+}
+
+TEST_F(TwoRanks, ACheckpointWithoutOnePartIsRefused) {
+  const std::string folder = WriteByBoth(Example(), 1);
+  std::filesystem::remove(folder + "/rank-00001.safetensors");
+  EXPECT_THAT(LoadRefusal(folder, StatesOfRank(0, 0)), HasSubstr("rank-00001.safetensors"));
+  Manifest manifest = ReadManifest(folder);
+  manifest.files.pop_back();
+  EXPECT_THROW(Load(folder, manifest, StatesOfRank(0, 0)), error::ConfigError) << "4 of 6 elements of embed";
 }
 
 }  // namespace

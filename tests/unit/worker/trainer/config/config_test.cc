@@ -81,6 +81,10 @@ v1::RankConfig Example() {
   spec.mutable_resources()->set_priority(-1);
   spec.mutable_retry()->set_max_retries(3);
   spec.mutable_limits()->set_max_runtime_seconds(3600);
+  spec.mutable_sharding()->set_accumulate(v1::ACCUMULATE_NO_SYNC);
+  spec.mutable_sharding()->set_reshard_after_forward(true);
+  spec.mutable_sharding()->set_activation_checkpointing(true);
+  config.set_address("10.0.0.7");
   return config;
 }
 

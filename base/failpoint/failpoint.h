@@ -1,0 +1,55 @@
+// Places where a process can be made to fail on purpose, by name, so that tests need no luck to hit a moment.
+//
+// They are in the release programs, and off unless the environment's MIXLN_FAILPOINTS is set: a list,
+// separated by semicolons, of
+//
+//   POINT[@TEXT]:N=ACTION
+//
+// which acts at the Nth hit (from 1) of POINT; with TEXT, hits count whose detail contains it. Actions:
+// `kill` (kill -9 of this process), `stop` (SIGSTOP: a hang), or the errno to fail with, `EIO` or `ENOSPC`.
+// Example:
+//
+//   MIXLN_FAILPOINTS='file.rename@manifest.json:2=kill'
+//
+// Points are listed in docs/testing.md.
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mixln::base::failpoint {
+
+enum class Action { kKill, kStop, kError };
+
+struct Armed {
+  std::string point;
+  std::string text;  // empty: any detail
+  int at = 0;        // which hit
+  Action action = Action::kKill;
+  int error_number = 0;
+  int hits = 0;
+};
+
+// Reads a list. Throws std::invalid_argument that names what is wrong.
+std::vector<Armed> Parse(std::string_view list);
+
+// The fail-points of a process.
+class Failpoints {
+ public:
+  explicit Failpoints(std::vector<Armed> armed) : armed_(std::move(armed)) {}
+
+  // Counts a hit, and does what is due. Returns the errno to fail with, or 0 to go on.
+  int Hit(std::string_view point, std::string_view detail);
+
+ private:
+  std::mutex mutex_;
+  std::vector<Armed> armed_;
+};
+
+// A hit of the process's own, read from the environment once. A list that makes no sense ends the process: a
+// test with a misspelt point would prove nothing.
+int Hit(std::string_view point, std::string_view detail = {});
+
+}  // namespace mixln::base::failpoint

@@ -1,0 +1,164 @@
+"""Several ranks of one attempt, each a mixln-trainer of its own, as their agents run them."""
+import copy
+import pathlib
+import shutil
+import signal
+import socket
+import tempfile
+import unittest
+
+from rank import STEPS, Rank, trial, wait_until, write_dataset
+
+FIRST = 10  # steps over which fp32 losses stay within 1e-5 whatever the order of sums
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start(folder, config, world_size, failpoints=None):
+    rendezvous = f"127.0.0.1:{free_port()}"
+    return [Rank(folder / f"rank-{rank}", dict(config, rank=rank, world_size=world_size, rendezvous=rendezvous),
+                 (failpoints or {}).get(rank)) for rank in range(world_size)]
+
+
+def spec_with(config, precision):
+    config = copy.deepcopy(config)
+    config["spec"]["train"]["precision"] = precision
+    return config
+
+
+class RanksTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = pathlib.Path(tempfile.mkdtemp(prefix="mixln-ranks-"))
+        write_dataset(cls.shared / "data")
+        cls.one = Rank(cls.shared / "one", trial(cls.shared, "one-attempt"))
+        assert cls.one.wait() == 0, cls.one.log()
+        cls.two = start(cls.shared / "two", trial(cls.shared, "two-attempt"), 2)
+        assert [rank.wait() for rank in cls.two] == [0, 0], "\n".join(rank.log() for rank in cls.two)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.shared)
+
+    def setUp(self):
+        self.folder = self.shared / self.id().rsplit(".", 1)[1]
+        self.folder.mkdir()
+        self.config = trial(self.folder)
+        self.config["dataset_dir"] = str(self.shared / "data")
+
+    def wait(self, ranks, *codes):
+        self.assertEqual([rank.wait() for rank in ranks], list(codes), "\n".join(rank.log() for rank in ranks))
+
+    def assert_close(self, found, expected, first_step=1):
+        for step in range(first_step, first_step + FIRST):
+            self.assertAlmostEqual(found[step] / expected[step], 1, delta=1e-5, msg=f"step {step}")
+
+    def files(self, attempt, step=STEPS):
+        folder = pathlib.Path(attempt) / "checkpoints" / f"step-{step:09}"
+        self.assertTrue((folder / "manifest.json").exists())
+        return {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+
+    def test_two_train_what_one_does(self):
+        first, second = self.two
+        self.assert_close(first.losses(), self.one.losses())
+        self.assertEqual([step for step, _ in first.of("checkpoint_done")], list(range(20, STEPS + 1, 20)))
+        self.assertEqual(first.of("step_done")[-1][1]["tokens"], self.one.of("step_done")[-1][1]["tokens"])
+        self.assertEqual(first.of("eval_done")[-1][1]["tokens"], self.one.of("eval_done")[-1][1]["tokens"])
+        self.assertAlmostEqual(first.of("eval_done")[-1][1]["loss"], self.one.of("eval_done")[-1][1]["loss"], delta=0.05)
+        self.assertEqual(second.events(), [])  # a trial's numbers are those of rank 0
+        sizes = [len(data) for data in self.files(self.shared / "two-attempt").values()]
+        self.assertEqual(len(sizes), 2)
+        self.assertLess(abs(sizes[0] - sizes[1]), 0.05 * sum(sizes))  # vectors are rank 0's
+
+    def test_uneven_rows_padding_and_accumulation_on_three(self):
+        for change in ({"accumulate": "ACCUMULATE_REDUCE_EACH"}, {"accumulate": "ACCUMULATE_NO_SYNC"},
+                       {"reshard_after_forward": False, "activation_checkpointing": True}):
+            with self.subTest(change):
+                config = copy.deepcopy(self.config)
+                config["spec"]["train"].update(steps="10", batch={"sequences": 16, "micro_sequences": 2})
+                config["spec"]["data"]["reading"] = "READING_PADDED"
+                config["spec"]["sharding"].update(change)
+                name = "-".join(change)
+                alone = Rank(self.folder / f"{name}-alone", dict(config, attempt_dir=str(self.folder / f"{name}-a")))
+                ranks = start(self.folder / name, dict(config, attempt_dir=str(self.folder / f"{name}-b")), 3)
+                self.wait([alone, *ranks], 0, 0, 0, 0)
+                self.assert_close(ranks[0].losses(), alone.losses())
+
+    def test_killed_and_restarted_they_repeat_bit_for_bit(self):
+        for precision in ("PRECISION_FP32", "PRECISION_BF16"):
+            with self.subTest(precision):
+                config = spec_with(self.config, precision)
+                straight = start(self.folder / f"{precision}-straight", dict(config, attempt_dir=str(self.folder / f"{precision}-s")), 2)
+                self.wait(straight, 0, 0)
+                config["attempt_dir"] = str(self.folder / f"{precision}-k")
+                ranks = start(self.folder / precision, config, 2)
+                # Some 400 windows are an epoch, 26 batches of 16: step 40 lies in the middle of the second.
+                wait_until(lambda: any(step >= 40 for step, _ in ranks[0].of("checkpoint_done")), "a checkpoint")
+                for rank in ranks:
+                    rank.process.kill()
+                    rank.wait()
+                self.assertLess(max(ranks[0].losses()), STEPS)
+                again = start(self.folder / precision, config, 2)
+                self.wait(again, 0, 0)
+                self.assertGreaterEqual(int(again[0].of("started")[-1][1]["resume_step"]), 40)
+                self.assertEqual(again[0].losses(), straight[0].losses())
+                self.assertEqual(self.files(config["attempt_dir"]), self.files(self.folder / f"{precision}-s"))
+
+    def test_a_checkpoint_loads_into_another_world_size(self):
+        at = 60
+        for name, source, world_size, expected in (("of-two", "two-attempt", 1, self.two[0]), ("of-one", "one-attempt", 3, self.one)):
+            with self.subTest(name):
+                config = dict(self.config, resume_from=str(self.shared / source / f"checkpoints/step-{at:09}"),
+                              attempt_dir=str(self.folder / f"{name}-attempt"))
+                if world_size == 1:
+                    ranks = [Rank(self.folder / name, config)]
+                else:
+                    ranks = start(self.folder / name, config, world_size)
+                self.wait(ranks, *[0] * world_size)
+                self.assert_close(ranks[0].losses(), expected.losses(), at + 1)
+                self.assertIn("not bit for bit", ranks[0].log())
+
+    def test_a_stop_of_one_stops_all_at_the_same_step(self):
+        ranks = start(self.folder / "ranks", self.config, 2)
+        wait_until(lambda: len(ranks[0].of("step_done")) > 3, "some steps")
+        ranks[1].process.send_signal(signal.SIGTERM)
+        self.wait(ranks, 75, 75)
+        step = max(ranks[0].losses())
+        self.assertEqual(ranks[0].of("checkpoint_done")[-1][0], step)
+        self.assertEqual(len(self.files(self.config["attempt_dir"], step)), 2)
+        self.assertIn("another rank was asked to", ranks[0].log())
+        again = start(self.folder / "again", dict(self.config), 2)
+        self.wait(again, 0, 0)
+        for later, loss in again[0].losses().items():
+            self.assertEqual(loss, self.two[0].losses()[later])
+
+    def test_a_rank_that_dies_ends_the_others_as_peer_lost(self):
+        for victim in (0, 1, 2):
+            with self.subTest(victim=victim):
+                config = dict(self.config, attempt_dir=str(self.folder / f"attempt-{victim}"))
+                ranks = start(self.folder / f"victim-{victim}", config, 3)
+                wait_until(lambda: len(ranks[0].of("step_done")) > 3, "some steps")
+                ranks[victim].process.kill()
+                codes = [rank.wait() for rank in ranks]
+                self.assertEqual(codes, [-9 if rank == victim else 72 for rank in range(3)],
+                                 "\n".join(rank.log() for rank in ranks))
+                survivor = ranks[1 if victim == 0 else 0]
+                self.assertIn("another rank was lost", survivor.log())
+                self.assertEqual(survivor.of("failed")[-1][1]["cause"], "FAILURE_CAUSE_PEER_LOST")
+
+    def test_a_rank_that_cannot_load_ends_the_others_too(self):
+        config = copy.deepcopy(self.config)
+        broken = copy.deepcopy(config)
+        broken["dataset_dir"] = str(self.folder / "nowhere")
+        rendezvous = f"127.0.0.1:{free_port()}"
+        ranks = [Rank(self.folder / f"rank-{rank}", dict(c, rank=rank, world_size=2, rendezvous=rendezvous))
+                 for rank, c in enumerate((config, broken))]
+        self.wait(ranks, 72, 65)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,67 @@
+#include "worker/trainer/loop/memory.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "worker/trainer/data/share.h"
+#include "worker/trainer/engine/memory.h"
+#include "worker/trainer/error/error.h"
+
+namespace mixln::worker::trainer::loop {
+namespace {
+
+constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
+
+// A file that holds one number; kAny where there is none, or "max".
+int64_t NumberIn(const std::string& path) {
+  std::ifstream file(path);
+  int64_t number = 0;
+  return file >> number ? number : kAny;
+}
+
+int64_t SystemAvailable() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string name; file >> name;) {
+    int64_t kibibytes = 0;
+    if (name == "MemAvailable:" && file >> kibibytes) return kibibytes * 1024;
+    std::getline(file, name);
+  }
+  return kAny;
+}
+
+std::string Gigabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) * 1e-9);
+  return text;
+}
+
+}  // namespace
+
+int64_t AvailableMemory() {
+  const int64_t limit = NumberIn("/sys/fs/cgroup/memory.max");
+  const int64_t used = NumberIn("/sys/fs/cgroup/memory.current");
+  const int64_t left = limit == kAny || used == kAny ? kAny : std::max<int64_t>(limit - used, 0);
+  return std::min(SystemAvailable(), left);
+}
+
+void CheckMemory(const config::TrialConfig& config, const engine::EngineOptions& options,
+                 int64_t available_bytes) {
+  const config::Batch& batch = config.spec.train.batch;
+  const int64_t share = data::ShareOf(batch.sequences, 0, config.world_size).rows;
+  const int64_t rows = batch.micro_sequences > 0 ? std::min<int64_t>(batch.micro_sequences, share) : share;
+  const engine::MemoryNeed need =
+      engine::LeastMemory(options, rows, config.spec.data.context, config.world_size);
+  if (need.total_bytes() <= available_bytes) return;
+  throw error::OutOfMemoryError("the trial needs at least " + Gigabytes(need.total_bytes()) +
+                                " on this rank (" + Gigabytes(need.state_bytes) +
+                                " for parameters, gradients and optimizer, " +
+                                Gigabytes(need.activation_bytes) + " for " + std::to_string(rows) +
+                                " sequences at once), but " + Gigabytes(available_bytes) +
+                                " are available: lower train.batch.micro_sequences, use "
+                                "sharding.activation_checkpointing, or more resources.ranks");
+}
+
+}  // namespace mixln::worker::trainer::loop

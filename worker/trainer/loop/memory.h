@@ -1,0 +1,18 @@
+// Refuses a trial that cannot fit, before its memory is taken.
+#pragma once
+
+#include <cstdint>
+
+#include "worker/trainer/config/config.h"
+#include "worker/trainer/engine/engine.h"
+
+namespace mixln::worker::trainer::loop {
+
+// What this process may still take: the system's available memory, or what its cgroup leaves, in bytes.
+int64_t AvailableMemory();
+
+// Throws error::OutOfMemoryError that says how much is needed at least, of what, and how much there is.
+void CheckMemory(const config::TrialConfig& config, const engine::EngineOptions& options,
+                 int64_t available_bytes);
+
+}  // namespace mixln::worker::trainer::loop
