@@ -3,11 +3,9 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <prometheus/exposer.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
-#include <exception>
 #include <optional>
 #include <random>
 #include <utility>
@@ -19,12 +17,13 @@
 #include "base/version/version.h"
 #include "coordinator/store/sqlite_store.h"
 #include "coordinator/store/state_folder.h"
-#include "services/coordinatord/address.h"
 #include "services/coordinatord/call_metrics.h"
 #include "services/coordinatord/sweep_service.h"
 #include "services/coordinatord/trial_service.h"
 #include "services/coordinatord/worker_admin_service.h"
 #include "services/coordinatord/worker_session_service.h"
+#include "services/daemon/metrics_server.h"
+#include "services/rpc/address.h"
 #include "services/rpc/server.h"
 
 namespace mixln::services::coordinatord {
@@ -62,8 +61,7 @@ struct Coordinator::Parts {
   std::unique_ptr<WorkerAdminService> workers;
   std::unique_ptr<WorkerSessionService> worker_sessions;
   std::unique_ptr<grpc::Server> server;
-  std::shared_ptr<StateGauges> gauges;
-  std::unique_ptr<prometheus::Exposer> exposer;
+  daemon::MetricsServer metrics_server;
 };
 
 Coordinator::Coordinator() : parts_(std::make_unique<Parts>()) {}
@@ -94,9 +92,9 @@ Coordinator::~Coordinator() {
 absl::Status Coordinator::Open(Options options) {
   Parts& parts = *parts_;
   // Addresses that can never do are refused before anything is touched.
-  if (auto parsed = ParseLoopback(options.listen); !parsed.ok()) return parsed.status();
+  if (auto parsed = rpc::ParseLoopback(options.listen); !parsed.ok()) return parsed.status();
   if (!options.metrics_listen.empty()) {
-    if (auto parsed = ParseLoopback(options.metrics_listen); !parsed.ok()) return parsed.status();
+    if (auto parsed = rpc::ParseLoopback(options.metrics_listen); !parsed.ok()) return parsed.status();
   }
   auto lock = store::TakeStateFolder(options.state_dir);
   if (!lock.ok()) return lock.status();
@@ -107,6 +105,13 @@ absl::Status Coordinator::Open(Options options) {
 
   store::CurveStore::Options curve_options;
   curve_options.on_commit = [&parts](double seconds) { parts.metrics.ObserveCommit("curves", seconds); };
+  curve_options.on_trouble = [](const absl::Status& status) {
+    if (status.ok()) {
+      spdlog::info("curves are recorded again");
+    } else {
+      spdlog::error("curves wait, none is lost: {}", std::string(status.message()));
+    }
+  };
   curve_options.on_fatal = options.fatal;
   auto curves = store::CurveStore::Open(options.state_dir / "metrics.db", std::move(curve_options));
   if (!curves.ok()) return curves.status();
@@ -139,27 +144,19 @@ absl::Status Coordinator::Open(Options options) {
 absl::Status Coordinator::ServeMetrics(const std::string& listen) {
   if (listen.empty()) return absl::OkStatus();
   Parts& parts = *parts_;
-  auto address = ParseLoopback(listen);
-  if (!address.ok()) return address.status();
-  if (auto status = TryBind(*address); !status.ok()) return status;
-  try {
-    parts.exposer = std::make_unique<prometheus::Exposer>(Format(*address), 1);
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(absl::StrCat("cannot serve /metrics on ", listen, ": ", error.what()));
-  }
-  parts.gauges = std::make_shared<StateGauges>(parts.published);
-  parts.exposer->RegisterCollectable(parts.metrics.registry());
-  parts.exposer->RegisterCollectable(parts.gauges);
-  address->port = parts.exposer->GetListeningPorts().front();
-  metrics_address_ = Format(*address);
+  auto server = daemon::ServeMetrics(
+      listen, {parts.metrics.registry(), std::make_shared<StateGauges>(parts.published)});
+  if (!server.ok()) return server.status();
+  parts.metrics_server = std::move(*server);
+  metrics_address_ = parts.metrics_server.address;
   return absl::OkStatus();
 }
 
 absl::Status Coordinator::ServeGrpc(const std::string& listen) {
   Parts& parts = *parts_;
-  auto address = ParseLoopback(listen);
+  auto address = rpc::ParseLoopback(listen);
   if (!address.ok()) return address.status();
-  if (auto status = TryBind(*address); !status.ok()) return status;
+  if (auto status = rpc::TryBind(*address); !status.ok()) return status;
   parts.sweeps = std::make_unique<SweepService>(*parts.loop, parts.published);
   parts.trials = std::make_unique<TrialService>(
       TrialContext{*parts.loop, parts.published, *parts.curves, parts.sessions, parts.logs});
@@ -177,7 +174,7 @@ absl::Status Coordinator::ServeGrpc(const std::string& listen) {
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(CountCalls(parts.metrics));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
-  builder.AddListeningPort(Format(*address), grpc::InsecureServerCredentials(), &address->port);
+  builder.AddListeningPort(rpc::Format(*address), grpc::InsecureServerCredentials(), &address->port);
   builder.RegisterService(parts.sweeps.get());
   builder.RegisterService(parts.trials.get());
   builder.RegisterService(parts.workers.get());
@@ -185,7 +182,7 @@ absl::Status Coordinator::ServeGrpc(const std::string& listen) {
   parts.server = builder.BuildAndStart();
   if (parts.server == nullptr || address->port == 0)
     return absl::UnavailableError(absl::StrCat("cannot listen on ", listen, ": gRPC could not bind it"));
-  grpc_address_ = Format(*address);
+  grpc_address_ = rpc::Format(*address);
   return absl::OkStatus();
 }
 

@@ -1,5 +1,4 @@
 // mixln-coordinator: flags, signals, and how it says that it serves.
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -16,18 +15,12 @@
 #include "base/file/durable.h"
 #include "base/version/version.h"
 #include "services/coordinatord/coordinator.h"
+#include "services/daemon/process.h"
 
 namespace {
 
 using mixln::base::Seconds;
 using mixln::services::coordinatord::Coordinator;
-
-std::string DefaultStateDir() {
-  if (const char* xdg = std::getenv("XDG_STATE_HOME"); xdg != nullptr && *xdg != '\0')
-    return std::string(xdg) + "/mixln/coordinator";
-  const char* home = std::getenv("HOME");
-  return std::string(home == nullptr ? "." : home) + "/.local/state/mixln/coordinator";
-}
 
 int Explain(const absl::Status& status) {
   std::cerr << "mixln-coordinator: " << std::string(status.message()) << "\n";
@@ -44,7 +37,7 @@ int Explain(const absl::Status& status) {
 
 int main(int argc, char** argv) {
   Coordinator::Options options;
-  options.state_dir = DefaultStateDir();
+  options.state_dir = mixln::services::daemon::StateHome() / "coordinator";
   options.fatal = Die;
   std::string address_file;
   double lease = mixln::base::ToSeconds(options.control.lease);
@@ -69,14 +62,8 @@ int main(int argc, char** argv) {
   options.control.heartbeat = Seconds(heartbeat);
   options.control.reconnect_grace = Seconds(reconnect_grace);
 
-  spdlog::set_default_logger(spdlog::stderr_color_mt("coordinator"));
-  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // errors are reported by whom they concern
-  // Before any thread starts, so that all inherit it and only sigwait sees the signals.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  mixln::services::daemon::SetUpLog("coordinator");
+  const sigset_t signals = mixln::services::daemon::BlockStopSignals();
 
   auto coordinator = Coordinator::Start(options);
   if (!coordinator.ok()) return Explain(coordinator.status());

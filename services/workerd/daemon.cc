@@ -1,7 +1,6 @@
 #include "services/workerd/daemon.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -23,9 +22,9 @@
 #include "base/file/durable.h"
 #include "base/file/unique_fd.h"
 #include "base/version/version.h"
+#include "services/daemon/metrics_server.h"
 #include "services/rpc/client.h"
 #include "services/workerd/coordinator_stream.h"
-#include "services/workerd/metrics_server.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/slots.h"
 #include "worker/session/session.h"
@@ -50,7 +49,7 @@ std::string Hostname() {
 class Daemon {
  public:
   Daemon(const DaemonOptions& options, std::unique_ptr<worker::agent::Agent> agent,
-         worker::session::Session session, MetricsServer metrics, int slots)
+         worker::session::Session session, daemon::MetricsServer metrics, int slots)
       : options_(options),
         agent_(std::move(agent)),
         session_(std::move(session)),
@@ -58,11 +57,7 @@ class Daemon {
         slots_(slots),
         wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         channel_(rpc::Connect(options.coordinator)) {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    signal_fd_.reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    signal_fd_.reset(signalfd(-1, &options.stop_signals, SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
   absl::Status Run() {
@@ -210,7 +205,7 @@ class Daemon {
   const DaemonOptions& options_;
   std::unique_ptr<worker::agent::Agent> agent_;
   worker::session::Session session_;
-  MetricsServer metrics_;
+  daemon::MetricsServer metrics_;
   const int slots_;
   base::UniqueFd wake_fd_;
   base::UniqueFd signal_fd_;
@@ -249,7 +244,7 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   agent_options.ranks_address = options.ranks_address;
   auto agent = worker::agent::Agent::Open(std::move(agent_options));
   if (!agent.ok()) return agent.status();
-  auto metrics = ServeMetrics(options.metrics_listen, (*agent)->metrics());
+  auto metrics = daemon::ServeMetrics(options.metrics_listen, {(*agent)->metrics()});
   if (!metrics.ok()) return metrics.status();
 
   worker::session::Options session_options;

@@ -2,6 +2,7 @@
 // the session, and the session's orders and messages back. It decides nothing itself.
 #pragma once
 
+#include <csignal>
 #include <filesystem>
 #include <string>
 
@@ -21,9 +22,10 @@ struct DaemonOptions {
   std::string prepare;
   std::filesystem::path address_file;  // empty: none
   bool stop_ranks_on_exit = false;
+  sigset_t stop_signals = {};  // blocked in all threads
 };
 
-// Runs until SIGTERM or SIGINT, which the caller has blocked in all threads. An error says why the daemon
+// Runs until one of the stop signals comes. An error says why the daemon
 // cannot work.
 absl::Status RunDaemon(const DaemonOptions& options);
 

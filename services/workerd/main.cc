@@ -1,8 +1,4 @@
 // mixln-worker: one host's daemon; and, as `mixln-worker rank-shim`, the parent of one of its ranks.
-#include <signal.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <cstring>
@@ -12,19 +8,9 @@
 #include <string>
 
 #include "base/version/version.h"
+#include "services/daemon/process.h"
 #include "services/workerd/daemon.h"
 #include "worker/agent/rank_shim.h"
-
-namespace {
-
-std::filesystem::path StateHome() {
-  if (const char* xdg = std::getenv("XDG_STATE_HOME"); xdg != nullptr && *xdg != '\0')
-    return std::filesystem::path(xdg) / "mixln";
-  const char* home = std::getenv("HOME");
-  return std::filesystem::path(home == nullptr ? "." : home) / ".local/state/mixln";
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   // Before anything else is initialized: a shim lives as long as its rank and should weigh nothing.
@@ -36,8 +22,8 @@ int main(int argc, char** argv) {
   options.program = program;
   options.trainer = program.parent_path() / "mixln-trainer";
   options.prepare = program.parent_path() / "mixln-prepare";
-  options.state_dir = StateHome() / "worker";
-  options.artifacts = StateHome() / "artifacts";
+  options.state_dir = mixln::services::daemon::StateHome() / "worker";
+  options.artifacts = mixln::services::daemon::StateHome() / "artifacts";
   CLI::App app("Offers this machine's GPUs or CPU cores to a MixLN coordinator and trains on them.",
                "mixln-worker");
   app.set_version_flag("--version", std::string(mixln::base::version::kVersion));
@@ -71,15 +57,8 @@ int main(int argc, char** argv) {
                "to the next daemon");
   CLI11_PARSE(app, argc, argv);
 
-  spdlog::set_default_logger(spdlog::stderr_color_mt("worker"));
-  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // errors are reported by whom they concern
-  // Before any thread starts, so that all inherit it and only the loop's signalfd sees the signals.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  mixln::services::daemon::SetUpLog("worker");
+  options.stop_signals = mixln::services::daemon::BlockStopSignals();
 
   const absl::Status status = mixln::services::workerd::RunDaemon(options);
   if (status.ok()) return EXIT_SUCCESS;

@@ -19,6 +19,29 @@ MIXLN_INLINE int64_t Padded(int64_t count) {
   return (count + kLanes - 1) / kLanes * kLanes;
 }
 
+// What follows from a shape; counted in elements.
+struct Sizes {
+  int64_t time;
+  int64_t head;        // of a head
+  int64_t width;       // `head`, padded
+  int64_t keys_width;  // `time`, padded
+  int64_t stride;      // of a row of qkv
+  int64_t out_stride;  // of a row of the output
+  int64_t group;       // query heads that read one key/value head
+  float scale;         // of scores
+};
+
+MIXLN_INLINE Sizes SizesOf(const AttentionShape& shape) {
+  return {.time = shape.time,
+          .head = shape.head_size,
+          .width = Padded(shape.head_size),
+          .keys_width = Padded(shape.time),
+          .stride = (shape.heads + 2 * shape.kv_heads) * shape.head_size,
+          .out_stride = shape.heads * shape.head_size,
+          .group = shape.heads / shape.kv_heads,
+          .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.head_size)))};
+}
+
 // Matrices of one task, kept from task to task. All are [time, width] unless said otherwise.
 struct Scratch {
   std::vector<float> q, k, v, out_gradient;
@@ -62,14 +85,7 @@ MIXLN_INLINE void Unpack(const float* from, int64_t width, int64_t rows, int64_t
 template <typename T>
 MIXLN_INLINE void Forward(const AttentionShape& shape, const T* qkv, T* out, float* lse, Scratch& scratch,
                           int64_t begin, int64_t end) {
-  const int64_t time = shape.time;
-  const int64_t size = shape.head_size;
-  const int64_t width = Padded(size);
-  const int64_t keys_width = Padded(time);
-  const int64_t stride = (shape.heads + 2 * shape.kv_heads) * size;
-  const int64_t out_stride = shape.heads * size;
-  const int64_t group = shape.heads / shape.kv_heads;
-  const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(size)));
+  const auto [time, size, width, keys_width, stride, out_stride, group, scale] = SizesOf(shape);
   float* q = Room(scratch.q, time * width);
   float* v = Room(scratch.v, time * width);
   float* k_transposed = Room(scratch.k_transposed, size * keys_width);
@@ -113,14 +129,7 @@ MIXLN_INLINE void Forward(const AttentionShape& shape, const T* qkv, T* out, flo
 template <typename T>
 MIXLN_INLINE void Backward(const AttentionShape& shape, const T* qkv, const T* out, const float* lse,
                            const T* dout, T* dqkv, Scratch& scratch, int64_t begin, int64_t end) {
-  const int64_t time = shape.time;
-  const int64_t size = shape.head_size;
-  const int64_t width = Padded(size);
-  const int64_t keys_width = Padded(time);
-  const int64_t stride = (shape.heads + 2 * shape.kv_heads) * size;
-  const int64_t out_stride = shape.heads * size;
-  const int64_t group = shape.heads / shape.kv_heads;
-  const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(size)));
+  const auto [time, size, width, keys_width, stride, out_stride, group, scale] = SizesOf(shape);
   float* q = Room(scratch.q, time * width);
   float* k = Room(scratch.k, time * width);
   float* k_transposed = Room(scratch.k_transposed, size * keys_width);

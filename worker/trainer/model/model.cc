@@ -130,7 +130,7 @@ at::Tensor Model::Stream(const at::Tensor& inputs) {
 }
 
 double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at::Tensor& mask,
-                   double gradient_scale) {
+                   double gradient_scale, diagnostics::ActivationVariance* variance) {
   const at::Tensor flat_mask = mask.defined() ? mask.view(-1) : mask;
   const size_t last = units_.size() - 1;
   if (gradient_scale == 0) {
@@ -151,7 +151,10 @@ double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at
   at::Tensor leaf = Embed(units_.front()->Fp32Weight(table_), tokens).set_requires_grad(true);
   pipeline_->EndForward(0);
   at::Tensor x = leaf;
-  for (const LayerCall& call : calls) x = LayerFunction::apply(x, &call);
+  for (size_t index = 0; index < calls.size(); ++index) {
+    x = LayerFunction::apply(x, &calls[index]);
+    if (variance != nullptr) variance->Add(index, x.detach(), flat_mask);
+  }
   HeadCall call{head_.get(), targets.view(-1), flat_mask, gradient_scale, {}};
   pipeline_->BeginForward(last);
   pipeline_->BeginBackward(last);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "worker/trainer/diagnostics/activation_variance.h"
 #include "worker/trainer/fsdp/pipeline.h"
 #include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/model/head.h"
@@ -42,9 +43,10 @@ class Model {
 
   // inputs and targets int64 [batch, time], mask uint8 [batch, time] or undefined, all contiguous. Returns
   // the sum of negative log-likelihoods in nats. Where gradient_scale is not 0, adds the gradient of
-  // gradient_scale·sum. Ranks call it together, each with rows of its own.
+  // gradient_scale·sum, and gives `variance` (null: not wanted) each layer's output. Ranks call it together, each
+  // with rows of its own.
   double Loss(const at::Tensor& inputs, const at::Tensor& targets, const at::Tensor& mask,
-              double gradient_scale);
+              double gradient_scale, diagnostics::ActivationVariance* variance = nullptr);
 
   // Waits until every gradient is with its owner: before the units' gradients are used.
   void FinishGradients() { pipeline_->Finish(); }

@@ -1,8 +1,8 @@
-#include "services/coordinatord/address.h"
+#include "services/rpc/address.h"
 
 #include <gtest/gtest.h>
 
-namespace mixln::services::coordinatord {
+namespace mixln::services::rpc {
 namespace {
 
 TEST(Address, OfTheLoopbackIsReadAndPrinted) {
@@ -25,4 +25,4 @@ TEST(Address, WithoutAPortIsNone) {
 }
 
 }  // namespace
-}  // namespace mixln::services::coordinatord
+}  // namespace mixln::services::rpc

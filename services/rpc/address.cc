@@ -1,4 +1,4 @@
-#include "services/coordinatord/address.h"
+#include "services/rpc/address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,7 +13,7 @@
 #include "base/file/durable.h"
 #include "base/file/unique_fd.h"
 
-namespace mixln::services::coordinatord {
+namespace mixln::services::rpc {
 namespace {
 
 bool IsLoopback(const std::string& host) {
@@ -70,11 +70,11 @@ absl::Status TryBind(const Address& address) {
     if (errno == EADDRINUSE)
       return absl::AlreadyExistsError(
           absl::StrCat("cannot listen on ", Format(address),
-                       ": the port is in use, perhaps by another coordinator; name "
+                       ": the port is in use, perhaps by another coordinator or worker; name "
                        "another one, or 0 for any free one"));
     return base::ErrnoStatus(errno, absl::StrCat("cannot listen on ", Format(address)));
   }
   return absl::OkStatus();
 }
 
-}  // namespace mixln::services::coordinatord
+}  // namespace mixln::services::rpc

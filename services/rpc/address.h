@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace mixln::services::coordinatord {
+namespace mixln::services::rpc {
 
 // A host and a port, as in "127.0.0.1:7410", "localhost:0" or "[::1]:7410".
 struct Address {
@@ -24,4 +24,4 @@ std::string Format(const Address& address);
 // Why `address` cannot be listened on at present, in words; OK when it can.
 absl::Status TryBind(const Address& address);
 
-}  // namespace mixln::services::coordinatord
+}  // namespace mixln::services::rpc
