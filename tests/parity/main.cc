@@ -5,7 +5,9 @@
 //   request.json   the model; "threads"; "tensors": [{name, shape}] of weights.f32, empty: the initial
 //   weights;
 //                  "batches": [{batch, time, mask, lr}] of tokens.i64 [batch, time + 1] and, where "mask",
-//                  mask.u8; "outputs": any of logits, gradients (both of the first batch), parameters
+//                  mask.u8; "initialize": whether all batches are the first global batch, from which initial
+//                  weights may depend; "outputs": any of logits, gradients (both of the first batch),
+//                  parameters
 //   result.json    "peak_bytes" of all tensors together; "losses": mean negative log-likelihood and
 //   "gradient_norms" of each batch; "parameters"; "tensors" of
 //                  output.f32
@@ -55,6 +57,9 @@ EngineOptions OptionsOf(const json& model) {
   for (const std::string name : model.at("placements")) {
     options.placements.push_back(mixln::worker::trainer::norm::ParsePlacement(name));
   }
+  options.norm_kind = model.at("norm_kind") == "layernorm" ? mixln::worker::trainer::norm::Kind::kLayer
+                                                           : mixln::worker::trainer::norm::Kind::kRms;
+  options.scaled_init = model.at("scaled_init");
   options.seed = model.at("seed");
   options.bf16 = model.at("bf16");
   options.weight_decay = model.at("weight_decay");
@@ -192,6 +197,12 @@ void Run(const std::string& folder, fsdp::Collectives* ranks, CountingAllocator&
   const int64_t rank = ranks == nullptr ? 0 : ranks->rank();
   const int64_t world_size = ranks == nullptr ? 1 : ranks->world_size();
   const std::string suffix = ranks == nullptr ? "" : "-" + std::to_string(rank);
+  if (request.value("initialize", false)) {
+    std::vector<at::Tensor> tokens;
+    for (size_t i = static_cast<size_t>(rank); i < batches.size(); i += static_cast<size_t>(world_size))
+      tokens.push_back(batches[i].tokens);
+    engine.InitializeFromBatch(tokens);
+  }
 
   json result = {
       {"parameters", engine.parameters()}, {"losses", json::array()}, {"gradient_norms", json::array()}};

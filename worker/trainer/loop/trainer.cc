@@ -60,6 +60,12 @@ diagnostics::ModelSize SizeOf(const config::Spec& spec, const shards::Dataset& d
           .context = spec.data.context};
 }
 
+// int64 [rows, width] over the rows' own memory, which the engine only reads.
+at::Tensor TokensOf(const data::Rows& rows) {
+  return at::from_blob(const_cast<int64_t*>(rows.tokens.data()), {rows.rows, rows.width},
+                       at::dtype(at::kLong));
+}
+
 void ThrowIfDiverged(const std::string& reason) {
   if (!reason.empty()) {
     throw error::DivergedError(reason + "; the run has diverged: lower train.lr, or clip gradients");
@@ -133,6 +139,7 @@ Outcome Trainer::Run() {
   // The rank may have been killed between the checkpoint and its event; telling it twice does no harm.
   if (progress_.own) Report(checkpoint::Describe(progress_.folder, progress_.step));
 
+  if (progress_.folder.empty() && engine_->depends_on_first_batch()) InitializeFromBatch();
   // What was due after the checkpoint's step may have been cut off by the stop that made it.
   if (progress_.step > 0 && EvaluationDue() && !Evaluate()) return Stop();
   while (progress_.step < config_.spec.train.steps) {
@@ -195,11 +202,25 @@ void Trainer::TrainStep() {
   ThrowIfDiverged(Divergence(step, done.loss, done.gradient_norm));
 }
 
+void Trainer::InitializeFromBatch() {
+  Say("initializing weights from the first global batch");
+  const std::vector<data::Range> batch = training_set_.Batch(0);
+  const int64_t micro = config_.spec.train.batch.micro_sequences;
+  const auto all = static_cast<int64_t>(batch.size());
+  const data::Share share = data::ShareOf(all, config_.rank, config_.world_size);
+  std::vector<data::Rows> rows;  // the tensors' memory
+  std::vector<at::Tensor> tokens;
+  for (int64_t i = 0; i < data::MicroBatches(all, config_.world_size, micro); ++i) {
+    const data::Share part = data::MicroBatch(share, i, micro);
+    if (part.rows > 0) rows.push_back(training_set_.Read(Part(batch, part)));
+  }
+  for (const data::Rows& part : rows) tokens.push_back(TokensOf(part));
+  engine_->InitializeFromBatch(tokens);
+}
+
 double Trainer::Compute(const data::Rows& rows, double global_targets,
                         diagnostics::ActivationVariance* variance) {
-  // The engine only reads them.
-  const at::Tensor tokens =
-      at::from_blob(const_cast<int64_t*>(rows.tokens.data()), {rows.rows, rows.width}, at::dtype(at::kLong));
+  const at::Tensor tokens = TokensOf(rows);
   at::Tensor mask;
   if (!rows.mask.empty()) {
     mask = at::from_blob(const_cast<uint8_t*>(rows.mask.data()), {rows.rows, rows.width - 1},

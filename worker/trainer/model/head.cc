@@ -17,16 +17,16 @@ constexpr int64_t kRows = 4;     // of a thread at least
 
 }  // namespace
 
-Head::Head(norm::RmsNormParameter norm, double eps, fsdp::Unit& owner, const fsdp::MatrixRange& matrix)
-    : norm_(std::move(norm)), eps_(eps), owner_(&owner), matrix_(matrix) {}
+Head::Head(norm::Norm norm, fsdp::Unit& owner, const fsdp::MatrixRange& matrix)
+    : norm_(std::move(norm)), owner_(&owner), matrix_(matrix) {}
 
 Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::Tensor& mask,
                      double gradient_scale) {
   const int64_t rows = x.size(0);
   const bool learn = gradient_scale != 0;
   const at::Tensor weight = owner_->Weight(matrix_);
-  norm::RmsNormSaved saved;
-  const at::Tensor hidden = RmsNorm(norm_, eps_, 1.0, x, 1.0, at::Tensor(), weight.scalar_type(), &saved);
+  norm::NormSaved saved;
+  const at::Tensor hidden = Normalize(norm_, 1.0, x, 1.0, at::Tensor(), weight.scalar_type(), &saved);
   at::Tensor dhidden;
   if (learn) dhidden = at::empty_like(hidden);
   std::vector<double> losses(static_cast<size_t>(rows));
@@ -53,14 +53,14 @@ Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::T
   }
   Loss loss;
   for (const double row : losses) loss.sum += row;
-  if (learn) loss.dx = RmsNormBackward(norm_, 1.0, saved, dhidden, at::Tensor(), 0.0);
+  if (learn) loss.dx = NormalizeBackward(norm_, 1.0, saved, dhidden, at::Tensor(), 0.0);
   return loss;
 }
 
 at::Tensor Head::Logits(const at::Tensor& x) {
   const at::Tensor weight = owner_->Weight(matrix_);
-  norm::RmsNormSaved saved;
-  const at::Tensor hidden = RmsNorm(norm_, eps_, 1.0, x, 1.0, at::Tensor(), weight.scalar_type(), &saved);
+  norm::NormSaved saved;
+  const at::Tensor hidden = Normalize(norm_, 1.0, x, 1.0, at::Tensor(), weight.scalar_type(), &saved);
   return Linear(hidden, weight).to(at::kFloat);
 }
 

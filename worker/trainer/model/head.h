@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "worker/trainer/fsdp/unit.h"
-#include "worker/trainer/norm/rms_norm.h"
+#include "worker/trainer/norm/norm.h"
 
 namespace mixln::worker::trainer::model {
 
@@ -13,7 +13,7 @@ class Head {
  public:
   // `matrix` [vocab, hidden] of `owner`: the head's own unit, or the embedding's. Gathered before Run and
   // Logits; a gradient is taken before Run with one.
-  Head(norm::RmsNormParameter norm, double eps, fsdp::Unit& owner, const fsdp::MatrixRange& matrix);
+  Head(norm::Norm norm, fsdp::Unit& owner, const fsdp::MatrixRange& matrix);
 
   struct Loss {
     double sum = 0;  // of negative log-likelihoods, in nats
@@ -28,8 +28,7 @@ class Head {
   at::Tensor Logits(const at::Tensor& x);
 
  private:
-  norm::RmsNormParameter norm_;
-  double eps_;
+  norm::Norm norm_;
   fsdp::Unit* owner_;
   fsdp::MatrixRange matrix_;
 };

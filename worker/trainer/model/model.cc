@@ -4,6 +4,9 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
+#include "worker/trainer/model/admin_start.h"
 #include "worker/trainer/model/embedding.h"
 
 namespace mixln::worker::trainer::model {
@@ -15,6 +18,7 @@ using torch::autograd::variable_list;
 constexpr char kTable[] = "model.embed_tokens.weight";
 constexpr char kFinalNorm[] = "model.norm.weight";
 constexpr char kHead[] = "lm_head.weight";
+constexpr char kLastSum[] = "model.output_sum.weight";
 
 // A decoder layer in a pass: with its parameters there when it computes.
 struct LayerCall {
@@ -50,6 +54,22 @@ struct LayerFunction : public torch::autograd::Function<LayerFunction> {
   }
 };
 
+// A learned sum over outputs as autograd sees it.
+struct SumFunction : public torch::autograd::Function<SumFunction> {
+  static at::Tensor forward(AutogradContext* context, at::TensorList outputs, norm::OutputSum* sum) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    context->saved_data["sum"] = reinterpret_cast<int64_t>(sum);
+    return sum->Forward(outputs.vec());
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const at::AutoDispatchBelowADInplaceOrView below;
+    auto* sum = reinterpret_cast<norm::OutputSum*>(context->saved_data["sum"].toInt());
+    variable_list doutputs = sum->Backward(gradients[0]);
+    doutputs.emplace_back();
+    return doutputs;
+  }
+};
+
 // What the head is given beside the stream, and its answer.
 struct HeadCall {
   Head* head;
@@ -78,7 +98,11 @@ struct HeadFunction : public torch::autograd::Function<HeadFunction> {
 
 Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
              const Initialization& initialization, const Execution& execution)
-    : shape_(shape), recompute_(execution.activation_checkpointing) {
+    : shape_(shape),
+      initialization_(initialization),
+      ranks_(execution.sharding.ranks),
+      recompute_(execution.activation_checkpointing),
+      rope_(std::make_shared<const kernels::RopeTable>(shape.context, shape.head_size(), shape.rope_theta)) {
   const auto add_unit = [&](const std::vector<fsdp::ParameterSpec>& parameters,
                             fsdp::Compute compute) -> fsdp::Unit& {
     units_.push_back(std::make_unique<fsdp::Unit>(parameters, compute, execution.sharding));
@@ -92,41 +116,72 @@ Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
                shape.bf16 && shape.tie_embeddings ? fsdp::Compute::kBoth : fsdp::Compute::kFp32);
   table_ = embedding.Find(kTable);
 
-  const auto rope =
-      std::make_shared<const kernels::RopeTable>(shape.context, shape.head_size(), shape.rope_theta);
+  const auto add_sum = [&](const fsdp::Unit& unit, const std::string& name) {
+    sums_.emplace_back(unit.Vector(name), unit.VectorGradient(name));
+  };
   for (int64_t index = 0; index < shape.layers; ++index) {
     const norm::LayerForm form = norm::FormOf(placements.at(static_cast<size_t>(index)),
                                               static_cast<int>(index), static_cast<int>(shape.layers));
-    fsdp::Unit& unit =
-        add_unit(LayerParameters(shape, form, index, initialization.standard_deviation), compute);
-    layers_.push_back(std::make_unique<Layer>(shape, form, index, unit, rope));
+    fsdp::Unit& unit = add_unit(LayerParameters(shape, form, index, initialization), compute);
+    layers_.push_back(std::make_unique<Layer>(shape, form, index, unit, rope_));
+    if (form.sums_outputs) add_sum(unit, VectorPath(index, kOutputSum));
+    forms_.push_back(form);
   }
 
   std::vector<fsdp::ParameterSpec> last = {{kFinalNorm, {shape.hidden_size}}};
   if (!shape.tie_embeddings) {
     last.push_back({kHead, {shape.vocab_size, shape.hidden_size}, initialization.standard_deviation});
   }
+  if (!sums_.empty()) last.push_back(OutputSumParameter(kLastSum, shape.layers + 1));
   fsdp::Unit& unit = add_unit(last, compute);
+  if (!sums_.empty()) add_sum(unit, kLastSum);
   fsdp::Unit& owner = shape.tie_embeddings ? embedding : unit;
-  head_ =
-      std::make_unique<Head>(norm::RmsNormParameter{unit.Vector(kFinalNorm), unit.VectorGradient(kFinalNorm)},
-                             shape.norm_eps, owner, owner.Find(shape.tie_embeddings ? kTable : kHead));
+  head_ = std::make_unique<Head>(norm::Norm{unit.Vector(kFinalNorm), unit.VectorGradient(kFinalNorm),
+                                            shape.norm_kind, shape.norm_eps},
+                                 owner, owner.Find(shape.tie_embeddings ? kTable : kHead));
   pipeline_.emplace(unit_list_, fsdp::Pipeline::Options{execution.reshard, shape.tie_embeddings});
 }
 
-at::Tensor Model::Stream(const at::Tensor& inputs) {
+bool Model::depends_on_first_batch() const {
+  return std::any_of(forms_.begin(), forms_.end(), [](const norm::LayerForm& form) {
+    return !form.attention.omega.empty() || !form.mlp.omega.empty();
+  });
+}
+
+void Model::InitializeFromBatch(const std::vector<at::Tensor>& inputs) {
+  if (!depends_on_first_batch()) return;
   const at::AutoDispatchBelowADInplaceOrView below;
+  std::vector<Stream> streams;
+  pipeline_->BeginForward(0);
+  for (const at::Tensor& input : inputs) {
+    streams.push_back({Embed(units_.front()->Fp32Weight(table_), input.view(-1)), input.size(1)});
+  }
+  pipeline_->EndForward(0);
+  StartAdmin(shape_, forms_, initialization_, rope_, std::move(streams),
+             {unit_list_.begin() + 1, unit_list_.end()}, ranks_);
+}
+
+at::Tensor Model::InputOf(size_t index, const at::Tensor& previous, std::vector<at::Tensor>& outputs) {
+  if (sums_.empty()) return previous;
+  outputs.push_back(previous);
+  norm::OutputSum& sum = sums_.at(index);
+  return previous.requires_grad() ? SumFunction::apply(at::TensorList(outputs), &sum) : sum.Forward(outputs);
+}
+
+at::Tensor Model::Decode(const at::Tensor& inputs) {
+  const at::AutoDispatchBelowADInplaceOrView below;
+  std::vector<at::Tensor> outputs;
   pipeline_->BeginForward(0);
   at::Tensor x = Embed(units_.front()->Fp32Weight(table_), inputs.view(-1));
   pipeline_->EndForward(0);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    pipeline_->BeginForward(i + 1);
-    x = layers_[i]->Forward(x, inputs.size(1));
-    layers_[i]->Forget();
-    pipeline_->EndForward(i + 1);
+  for (size_t index = 0; index < layers_.size(); ++index) {
+    pipeline_->BeginForward(index + 1);
+    x = layers_[index]->Forward(InputOf(index, x, outputs), inputs.size(1));
+    layers_[index]->Forget();
+    pipeline_->EndForward(index + 1);
   }
   pipeline_->BeginForward(units_.size() - 1);
-  return x;
+  return InputOf(layers_.size(), x, outputs);
 }
 
 double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at::Tensor& mask,
@@ -134,7 +189,7 @@ double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at
   const at::Tensor flat_mask = mask.defined() ? mask.view(-1) : mask;
   const size_t last = units_.size() - 1;
   if (gradient_scale == 0) {
-    const at::Tensor x = Stream(inputs);
+    const at::Tensor x = Decode(inputs);
     const at::AutoDispatchBelowADInplaceOrView below;
     const double sum = head_->Run(x, targets.view(-1), flat_mask, 0.0).sum;
     pipeline_->EndForward(last);
@@ -151,10 +206,12 @@ double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at
   at::Tensor leaf = Embed(units_.front()->Fp32Weight(table_), tokens).set_requires_grad(true);
   pipeline_->EndForward(0);
   at::Tensor x = leaf;
+  std::vector<at::Tensor> outputs;
   for (size_t index = 0; index < calls.size(); ++index) {
-    x = LayerFunction::apply(x, &calls[index]);
+    x = LayerFunction::apply(InputOf(index, x, outputs), &calls[index]);
     if (variance != nullptr) variance->Add(index, x.detach(), flat_mask);
   }
+  x = InputOf(layers_.size(), x, outputs);
   HeadCall call{head_.get(), targets.view(-1), flat_mask, gradient_scale, {}};
   pipeline_->BeginForward(last);
   pipeline_->BeginBackward(last);
@@ -169,7 +226,7 @@ double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at
 }
 
 at::Tensor Model::Logits(const at::Tensor& inputs) {
-  const at::Tensor x = Stream(inputs);
+  const at::Tensor x = Decode(inputs);
   const at::AutoDispatchBelowADInplaceOrView below;
   const at::Tensor logits = head_->Logits(x).view({inputs.size(0), inputs.size(1), shape_.vocab_size});
   pipeline_->EndForward(units_.size() - 1);

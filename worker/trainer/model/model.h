@@ -10,18 +10,13 @@
 #include "worker/trainer/fsdp/pipeline.h"
 #include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/model/head.h"
+#include "worker/trainer/model/initialization.h"
 #include "worker/trainer/model/layer.h"
 #include "worker/trainer/model/shape.h"
+#include "worker/trainer/norm/dlcl.h"
 #include "worker/trainer/norm/placement.h"
 
 namespace mixln::worker::trainer::model {
-
-// How weights start.
-struct Initialization {
-  double standard_deviation = 0;
-  double embedding_standard_deviation = 0;
-  uint64_t seed = 0;
-};
 
 // How a model is spread over ranks, and what it keeps from the forward pass for the backward pass.
 struct Execution {
@@ -37,6 +32,13 @@ class Model {
   // One placement for each layer.
   Model(const Shape& shape, const std::vector<norm::Placement>& placements,
         const Initialization& initialization, const Execution& execution);
+
+  // Whether InitializeFromBatch has something to do.
+  bool depends_on_first_batch() const;
+
+  // Fills in the initial weights that depend on data, while the others are the initial ones (admin_start.h).
+  // inputs int64 [batch, time], contiguous: the micro-batches of the first global batch.
+  void InitializeFromBatch(const std::vector<at::Tensor>& inputs);
 
   // The embedding's unit, each layer's, the head's.
   const std::vector<fsdp::Unit*>& units() const { return unit_list_; }
@@ -56,15 +58,24 @@ class Model {
 
  private:
   // The stream before the head, without autograd. Leaves the head's parameters gathered.
-  at::Tensor Stream(const at::Tensor& inputs);
+  at::Tensor Decode(const at::Tensor& inputs);
+
+  // What layer `index`, or for index L the head, takes in behind `previous`, the output of the layer before
+  // or the embedding: that itself, or with DLCL the learned sum over `outputs` with it added.
+  at::Tensor InputOf(size_t index, const at::Tensor& previous, std::vector<at::Tensor>& outputs);
 
   Shape shape_;
+  Initialization initialization_;
+  fsdp::Collectives* ranks_;
   bool recompute_;
+  std::vector<norm::LayerForm> forms_;
+  std::shared_ptr<const kernels::RopeTable> rope_;
   std::vector<std::unique_ptr<fsdp::Unit>> units_;
   std::vector<fsdp::Unit*> unit_list_;
   std::optional<fsdp::Pipeline> pipeline_;
   fsdp::MatrixRange table_;
   std::vector<std::unique_ptr<Layer>> layers_;
+  std::vector<norm::OutputSum> sums_;  // DLCL's, of each layer and the head; else none
   std::unique_ptr<Head> head_;
 };
 

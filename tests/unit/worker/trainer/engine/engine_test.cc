@@ -34,6 +34,26 @@ TEST(Engine, CountsItsParameters) {
   EXPECT_EQ(Engine(Small(false)).parameters(), 456 + 2 * 1320 + 12);
 }
 
+// The sweep's test of the same name counts the same model.
+TEST(Engine, CountsWhatEachPlacementLearns) {
+  const auto beyond_pre = [](norm::Placement placement) {
+    EngineOptions options = Small(false);
+    options.hidden_size = 8;
+    options.layers = 3;
+    options.placements.assign(3, norm::Placement::kPre);
+    const int64_t pre = Engine(options).parameters();
+    options.placements.assign(3, placement);
+    return Engine(options).parameters() - pre;
+  };
+  for (const auto placement :
+       {norm::Placement::kPost, norm::Placement::kDeepNorm, norm::Placement::kLns, norm::Placement::kGroup}) {
+    EXPECT_EQ(beyond_pre(placement), 0) << norm::Name(placement);
+  }
+  EXPECT_EQ(beyond_pre(norm::Placement::kSandwich), 3 * 2 * 8);          // two more norms a layer
+  EXPECT_EQ(beyond_pre(norm::Placement::kAdmin), 3 * 2 * 8);             // two omegas a layer
+  EXPECT_EQ(beyond_pre(norm::Placement::kDlcl), 3 * 8 + 1 + 2 + 3 + 4);  // a norm a layer, rows of W
+}
+
 TEST(Engine, LaysParametersOn64Bytes) {
   Engine engine(Small(false));
   for (const NamedState& state : engine.States()) {
@@ -132,6 +152,18 @@ TEST(Engine, SaysWhatIsWrongWithItsOptions) {
   } catch (const std::invalid_argument& error) {
     EXPECT_THAT(error.what(), HasSubstr("5 heads, hidden_size 12"));
   }
+}
+
+TEST(Engine, RefusesPlacementsThatItsModelCannotHave) {
+  EngineOptions options = Small(false);
+  options.placements = {norm::Placement::kPre, norm::Placement::kDlcl};
+  EXPECT_THROW(Engine{options}, std::invalid_argument);
+  options.placements = {norm::Placement::kPre, norm::Placement::kGroup};  // 12 channels
+  EXPECT_THROW(Engine{options}, std::invalid_argument);
+  options.placements = {norm::Placement::kPre, norm::Placement::kDeepNorm};
+  EXPECT_NO_THROW(Engine{options});
+  options.scaled_init = true;
+  EXPECT_THROW(Engine{options}, std::invalid_argument);
 }
 
 TEST(Engine, RefusesATokenOutsideOfTheVocabulary) {
