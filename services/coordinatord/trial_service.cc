@@ -116,26 +116,30 @@ absl::Status TrialService::Relay(grpc::ServerContext& call, const v1::ReadLogReq
   *ask.mutable_fence() = attempt->fence();
   ask.set_rank(request.rank());
   ask.set_tail_lines(request.tail_lines());
+  ask.set_offset(request.offset());
   const auto send = [&](const v1::LogRequest& numbered) {
     v1::CoordinatorMessage message;
     *message.mutable_log_request() = numbered;
     return context_.sessions.SendToWorker(worker_id, std::move(message));
   };
-  while (!call.IsCancelled()) {
+  for (bool first = true; !call.IsCancelled();) {
     // Asked before the log is read: what an ended attempt wrote is all there.
     const TrialRow now = context_.published.Trial(request.trial_id());
     const v1::Attempt* same = now == nullptr ? nullptr : FindAttempt(*now, attempt->fence().epoch());
     const bool ended = same == nullptr || same->has_end_time();
     const auto chunk = context_.logs.Ask(ask, send, kLogAnswerLimit);
     if (!chunk.ok()) return chunk.status();
-    v1::ReadLogResponse response;
-    response.set_data(chunk->data());
-    if (!response.data().empty() && !writer.Write(response)) break;
     if (!chunk->error().empty()) {
       // The rank's log appears with the rank.
       if (!request.follow() || ended) return absl::NotFoundError(chunk->error());
     } else {
       ask.set_offset(chunk->next_offset());
+      v1::ReadLogResponse response;
+      response.set_data(chunk->data());
+      response.set_next_offset(chunk->next_offset());
+      // The first one says where the log is, be it empty.
+      if ((first || !response.data().empty()) && !writer.Write(response)) break;
+      first = false;
     }
     if (!chunk->end()) continue;
     if (!request.follow() || ended) return absl::OkStatus();

@@ -21,16 +21,9 @@ double SecondsSince(Clock::time_point then) {
   return std::chrono::duration<double>(Clock::now() - then).count();
 }
 
-// Whether the same call may succeed when the coordinator is back.
-bool MayComeBack(const grpc::Status& status) {
-  switch (status.error_code()) {
-    case grpc::StatusCode::OK:  // a server that shuts down ends its streams
-    case grpc::StatusCode::UNAVAILABLE:
-    case grpc::StatusCode::CANCELLED:
-    case grpc::StatusCode::UNKNOWN:
-    case grpc::StatusCode::OUT_OF_RANGE: return true;
-    default: return false;
-  }
+// Whether to watch again: a server that shuts down ends its streams, and a revision may be compacted.
+bool MayGoOn(const grpc::Status& status) {
+  return status.ok() || status.error_code() == grpc::StatusCode::OUT_OF_RANGE || MayComeBack(status);
 }
 
 // Shows what happens in the way that was asked for.
@@ -155,7 +148,7 @@ absl::StatusOr<int> Follow(Io& io, Client& client, const std::string& sweep_id,
         },
         on_tick);
     if (why != Why::kNone) break;
-    if (!MayComeBack(end.status)) return client.Error(end.status);
+    if (!MayGoOn(end.status)) return client.Error(end.status);
     screen.Note(absl::StrCat("the coordinator at ", client.target().address,
                              " went away; the sweep runs on; reconnecting"));
     const double pause = base::ToSeconds(base::Backoff({}, failures++, /*draw=*/0));

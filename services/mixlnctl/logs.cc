@@ -1,8 +1,11 @@
 // `logs`: what a rank wrote.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <ostream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/backoff/backoff.h"
 #include "services/mixlnctl/exit_codes.h"
 #include "services/mixlnctl/format.h"
 #include "services/mixlnctl/lookup.h"
@@ -20,6 +23,40 @@ struct LogsOptions {
   int tail = 0;
   bool follow = false;
 };
+
+bool HasEnded(const v1::Trial& trial, uint64_t epoch) {
+  return std::any_of(trial.attempts().begin(), trial.attempts().end(), [&](const v1::Attempt& attempt) {
+    return attempt.fence().epoch() == epoch && attempt.has_end_time();
+  });
+}
+
+// Writes the log to io.out as it comes. A stream that breaks while it is followed is opened again where it
+// broke, for as long as the attempt may still write.
+absl::Status Read(Io& io, Client& client, v1::ReadLogRequest request, bool attempt_ended) {
+  for (int failures = 0;;) {
+    const StreamEnd end = ReadStream<v1::ReadLogResponse>(
+        [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
+          return client.trials().PrepareAsyncReadLog(context, request, queue);
+        },
+        [&](const v1::ReadLogResponse& piece) {
+          failures = 0;
+          request.set_offset(piece.next_offset());
+          request.clear_tail_lines();
+          io.out << piece.data() << std::flush;
+          return io.out.good();
+        },
+        [] { return true; });
+    if (end.stopped || end.status.ok()) return absl::OkStatus();
+    absl::Status error = client.Error(end.status);
+    if (!request.follow() || attempt_ended || !MayComeBack(end.status)) return error;
+    if (failures == 0) io.err << "waiting for the log: " << error.message() << std::endl;
+    std::this_thread::sleep_for(base::Backoff({}, failures++, /*draw=*/0));
+    v1::GetTrialRequest get;
+    get.set_trial_id(request.trial_id());
+    const auto trial = client.Call(client.trials(), &v1::TrialService::Stub::GetTrial, get);
+    if (trial.ok()) attempt_ended = HasEnded(*trial, request.epoch());
+  }
+}
 
 absl::StatusOr<int> Logs(Session& session, const LogsOptions& options) {
   Io& io = session.io;
@@ -48,22 +85,14 @@ absl::StatusOr<int> Logs(Session& session, const LogsOptions& options) {
   request.set_epoch(attempt.fence().epoch());
   request.set_follow(options.follow);
   request.set_tail_lines(options.tail);
-  const StreamEnd end = ReadStream<v1::ReadLogResponse>(
-      [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
-        return (*client)->trials().PrepareAsyncReadLog(context, request, queue);
-      },
-      [&](const v1::ReadLogResponse& piece) {
-        io.out << piece.data() << std::flush;
-        return io.out.good();
-      },
-      [] { return true; });
-  if (end.stopped || end.status.ok()) return kOk;
+  const absl::Status read = Read(io, **client, request, attempt.has_end_time());
+  if (read.ok()) return kOk;
   if (trial->state() == v1::TRIAL_STATE_STARTING && &attempt == &*trial->attempts().rbegin()) {
     const std::string& phase = trial->progress().phase();
     return absl::FailedPreconditionError(absl::StrCat(
         "trial ", trial->id(), " has no log yet: it is STARTING", phase.empty() ? "" : ", ", phase));
   }
-  return (*client)->Error(end.status);
+  return read;
 }
 
 }  // namespace

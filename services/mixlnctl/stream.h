@@ -11,6 +11,16 @@
 
 namespace mixln::services::mixlnctl {
 
+// Whether the same call may succeed when the coordinator is back.
+inline bool MayComeBack(const grpc::Status& status) {
+  switch (status.error_code()) {
+    case grpc::StatusCode::UNAVAILABLE:
+    case grpc::StatusCode::CANCELLED:
+    case grpc::StatusCode::UNKNOWN: return true;
+    default: return false;
+  }
+}
+
 struct StreamEnd {
   grpc::Status status;
   bool stopped = false;  // by one of the callbacks, which then knows why

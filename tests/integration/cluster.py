@@ -72,6 +72,22 @@ class Daemon:
                 raise AssertionError(f"{self.name} did not end on SIGTERM:\n{self.log.read_text()}")
 
 
+class LogFollower:
+    """A command whose standard streams go to files."""
+
+    def __init__(self, path, *command):
+        self.out = path.with_suffix(".out")
+        self.err = path.with_suffix(".err")
+        with open(self.out, "wb") as out, open(self.err, "wb") as err:
+            self.process = subprocess.Popen([*map(str, command)], stdout=out, stderr=err)
+
+    def text(self):
+        return self.out.read_text()
+
+    def errors(self):
+        return self.err.read_text()
+
+
 class Cluster(contextlib.AbstractContextManager):
     """A coordinator and its workers below a temporary folder; all are gone after the with-block."""
 
@@ -81,6 +97,7 @@ class Cluster(contextlib.AbstractContextManager):
         self.workers = {}
         self.port = 0
         self.coordinator = None
+        self.coordinator_folder = self.folder / "coordinator"
         self.start_coordinator()
 
     def __exit__(self, error_type, *_):
@@ -96,7 +113,7 @@ class Cluster(contextlib.AbstractContextManager):
     def start_coordinator(self):
         self.coordinator = Daemon(
             "coordinator", self.folder, BIN / "mixln-coordinator", "--listen", f"127.0.0.1:{self.port}",
-            "--metrics-listen", "127.0.0.1:0", "--state-dir", self.folder / "coordinator", *self.coordinator_flags)
+            "--metrics-listen", "127.0.0.1:0", "--state-dir", self.coordinator_folder, *self.coordinator_flags)
         self.port = int(self.coordinator.address["grpc"].rsplit(":", 1)[1])
 
     def start_worker(self, name="worker", *flags):
@@ -118,6 +135,11 @@ class Cluster(contextlib.AbstractContextManager):
         if check and done.returncode != 0:
             raise AssertionError(f"mixlnctl {' '.join(map(str, arguments))} exited {done.returncode}\n{done.stdout}{done.stderr}")
         return done
+
+    def follow_log(self, trial_id):
+        """`mixlnctl logs -f` of a trial, which runs on its own until the trial's attempt has ended."""
+        return LogFollower(self.folder / f"{trial_id}.followed",
+                           BIN / "mixlnctl", "--coordinator", f"127.0.0.1:{self.port}", "logs", "-f", trial_id)
 
     def json(self, *arguments):
         return json.loads(self.ctl(*arguments, "-o", "json").stdout)

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import signal
 import sqlite3
 import unittest
@@ -19,7 +20,7 @@ def finished_losses(cluster, sweep):
 
 def curve_steps(cluster, trial_id, metric="loss"):
     """Steps recorded for one metric, straight from the coordinator's database."""
-    with contextlib.closing(sqlite3.connect(f"file:{cluster.folder}/coordinator/metrics.db?mode=ro", uri=True)) as db:
+    with contextlib.closing(sqlite3.connect(f"file:{cluster.coordinator_folder}/metrics.db?mode=ro", uri=True)) as db:
         rows = db.execute("""select step from points join trials on trials.id = trial join metrics on metrics.id = metric
                              where trials.name = ? and metrics.name = ? order by step""", (trial_id, metric))
         return [row[0] for row in rows]
@@ -101,9 +102,15 @@ class WholeSweep(unittest.TestCase):
         wait_until(lambda: self.cluster.states("stormy") == {"RUNNING"}, "both trials to train")
         before = self.cluster.rank_pids()
         self.assertEqual(len(before), 2)
+        (watched, folder) = next(iter(before.items()))
+        follower = self.cluster.follow_log(folder.split("/attempts/")[1].split("/")[0])
+        wait_until(lambda: follower.text(), "the log to come")
         self.cluster.coordinator.kill()
         self.cluster.start_coordinator()
         self.wait("stormy")
+        self.assertEqual(follower.process.wait(60), 0, follower.errors())
+        self.assertEqual(follower.text(), (pathlib.Path(folder) / "log").read_text(), "no gap and no line twice")
+        self.assertIn("waiting for the log", follower.errors())
         for trial_id, trial in self.cluster.trials("stormy").items():
             self.assertEqual(len(trial["attempts"]), 1, "the same attempt goes on")
             self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))

@@ -222,8 +222,13 @@ session::EventsRead Agent::ReadEvents(const session::ReadEvents& order) {
   session::EventsRead read{order.key, order.rank, {}};
   const auto run = runs_.find(order.key);
   if (run == runs_.end()) return read;
-  const auto rank = run->second.ranks.find(order.rank);
-  if (rank != run->second.ranks.end()) read.events = rank->second.uplink.Read(order.after, order.limit);
+  const auto found = run->second.ranks.find(order.rank);
+  if (found == run->second.ranks.end()) return read;
+  RunningRank& rank = found->second;
+  read.events = rank.uplink.Read(order.after, order.limit);
+  if (!rank.uplink.problem().empty() && !std::exchange(rank.complained, true))
+    spdlog::error("events of attempt {} cannot be read on, and its curves end here: {}",
+                  session::ToString(order.key), rank.uplink.problem());
   return read;
 }
 

@@ -70,6 +70,7 @@ class Agent {
     Rank rank;
     EventTail uplink;  // follows the coordinator's cursor
     bool ended = false;
+    bool complained = false;  // of its event file
   };
   struct Run {
     AttemptRecord record;

@@ -327,6 +327,7 @@ TEST_F(CoordinatorTest, ALogIsRelayedPieceByPiece) {
   });
   v1::ReadLogRequest request;
   request.set_trial_id("alpha-0");
+  request.set_offset(100);
   // The trial has an attempt once its Reserve was sent; TrainToTheEnd has seen that.
   grpc::ClientContext context;
   rpc::Prepare(context, 60);
@@ -337,6 +338,7 @@ TEST_F(CoordinatorTest, ALogIsRelayedPieceByPiece) {
   const auto status = reader->Finish();
   EXPECT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(log, "hello world");
+  EXPECT_EQ(piece.next_offset(), 100 + 12);  // each of the two pieces is said to be 6 bytes
   answers.join();
 }
 

@@ -224,6 +224,30 @@ TEST_F(Commands, LogsAreCopiedAsTheyAre) {
   EXPECT_EQ(world.Out(), "step 1\nstep 2\n");
 }
 
+TEST_F(Commands, AFollowedLogGoesOnWhereItsStreamBroke) {
+  AddTrial("demo", 0, v1::TRIAL_STATE_RUNNING).add_attempts();
+  coordinator.log = "step 1\nstep 2\n";
+  coordinator.log_breaks = {0, 10, 10};  // before the first byte, in the middle of a line, and again there
+  EXPECT_EQ(world.Run({"logs", "-f", "--tail", "2", "demo-0"}), 0) << world.Err();
+  EXPECT_EQ(world.Out(), "step 1\nstep 2\n");
+  EXPECT_THAT(world.Err(), HasSubstr("waiting for the log"));
+  ASSERT_EQ(coordinator.log_reads.size(), 4u);
+  EXPECT_EQ(coordinator.log_reads[0].tail_lines(), 2);
+  // Lines that came after the first look are not cut again.
+  EXPECT_EQ(coordinator.log_reads[1].tail_lines(), 0);
+}
+
+TEST_F(Commands, ALogThatIsNotFollowedOrCannotGrowIsNotWaitedFor) {
+  v1::Attempt& attempt = *AddTrial("demo", 0, v1::TRIAL_STATE_FAILED).add_attempts();
+  coordinator.log = "step 1\n";
+  coordinator.log_breaks = {3};
+  EXPECT_EQ(world.Run({"logs", "demo-0"}), 1);
+  attempt.mutable_end_time()->set_seconds(1);
+  coordinator.log_breaks = {3};
+  EXPECT_EQ(world.Run({"logs", "-f", "demo-0"}), 1);
+  EXPECT_EQ(coordinator.log_reads.size(), 2u);
+}
+
 TEST_F(Commands, LogsOfATrialThatNeverRanSayWhy) {
   AddTrial("demo", 0, v1::TRIAL_STATE_PENDING).set_reason("no slot is free");
   EXPECT_EQ(world.Run({"logs", "demo-0"}), 1);

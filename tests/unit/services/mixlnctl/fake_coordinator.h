@@ -42,6 +42,8 @@ class FakeCoordinator final : public v1::SweepService::Service,
   std::vector<std::vector<v1::WatchSweepResponse>>
       watches;  // each call of WatchSweep takes the first; then it is closed
   std::string log;
+  std::vector<size_t> log_breaks;  // each call of ReadLog takes the first, and breaks there
+  std::vector<v1::ReadLogRequest> log_reads;
   std::vector<v1::CreateSweepRequest> created;
   int unavailable = 0;  // so many calls of CreateSweep are answered UNAVAILABLE
   std::vector<std::string> cancelled;
@@ -132,13 +134,19 @@ class FakeCoordinator final : public v1::SweepService::Service,
     cancelled.push_back(request->trial_id());
     return Find(trials, request->trial_id(), trial);
   }
-  grpc::Status ReadLog(grpc::ServerContext* context, const v1::ReadLogRequest*,
+  grpc::Status ReadLog(grpc::ServerContext* context, const v1::ReadLogRequest* request,
                        grpc::ServerWriter<v1::ReadLogResponse>* writer) override {
     SayVersion(context);
+    log_reads.push_back(*request);
+    const auto offset = static_cast<size_t>(request->offset());
+    const size_t end = log_breaks.empty() ? log.size() : log_breaks.front();
     v1::ReadLogResponse piece;
-    piece.set_data(log);
+    piece.set_data(log.substr(offset, end - offset));
+    piece.set_next_offset(static_cast<int64_t>(end));
     writer->Write(piece);
-    return grpc::Status::OK;
+    if (log_breaks.empty()) return grpc::Status::OK;
+    log_breaks.erase(log_breaks.begin());
+    return {grpc::StatusCode::UNAVAILABLE, "Connection reset"};
   }
   grpc::Status ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest*,
                            v1::ListWorkersResponse* response) override {

@@ -3,12 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "agent_host.h"
@@ -123,6 +128,40 @@ TEST_F(AgentTest, ResumesFromACheckpointBelowTheArtifactsRoot) {
   const auto events = host.ReadAll(KeyOf(reserve));
   EXPECT_EQ(events.at(0).started().resume_step(), 7);
   EXPECT_EQ(events.at(1).step(), 8);
+}
+
+// What is logged while this lives.
+class CapturedLog {
+ public:
+  CapturedLog() {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_, /*force_flush=*/true)));
+  }
+  ~CapturedLog() { spdlog::set_default_logger(before_); }
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+};
+
+TEST_F(AgentTest, AnEventFileThatCannotBeReadOnIsLoggedOnce) {
+  const CapturedLog log;
+  const Faults faults(WaitAt(3));
+  HostedAgent host(MakeAgentOptions(folder_.path()));
+  const v1::Reserve reserve = MakeReserve(10);
+  ASSERT_TRUE(host.Run(reserve));
+  const auto lines = [&] {
+    const auto text = base::ReadFile(RankFolder() / "events.jsonl");
+    return text.ok() ? std::count(text->begin(), text->end(), '\n') : 0;
+  };
+  ASSERT_TRUE(Eventually([&] { return lines() == 3; }));  // started, and two steps
+  std::ofstream(RankFolder() / "events.jsonl", std::ios::app) << "no event\n";
+  ReleaseRank();
+  ASSERT_NE(host.Wait<session::RankEnded>(), nullptr);
+  for (int look = 0; look < 2; ++look) EXPECT_EQ(host.ReadAll(KeyOf(reserve)).size(), 3u);
+  EXPECT_THAT(log.text(), testing::HasSubstr("events.jsonl line 4"));
+  EXPECT_EQ(log.text().find("line 4"), log.text().rfind("line 4"));
 }
 
 TEST_F(AgentTest, ARankKilledByASignalIsACrashThatNamesTheSignal) {
