@@ -38,6 +38,7 @@ struct HeartbeatReceived {
   uint64_t session = 0;
   std::string worker_id;
   v1::Heartbeat heartbeat;
+  bool lease_only = false;  // nothing can be recorded at present: what else it says is for another one
 };
 struct AttemptReported {
   uint64_t session = 0;

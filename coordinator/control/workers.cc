@@ -58,6 +58,13 @@ void RenewLease(Context& context, state::WorkerRecord& record) {
   *record.worker.mutable_heartbeat_time() = state::ToTimestamp(context.now.wall);
 }
 
+void SendHeartbeatAck(Context& context, const HeartbeatReceived& event) {
+  v1::CoordinatorMessage message;
+  message.mutable_heartbeat_ack()->set_sequence(event.heartbeat.sequence());
+  message.mutable_heartbeat_ack()->set_lease_only(event.lease_only);
+  Send(context, event.worker_id, std::move(message));
+}
+
 // A part that the worker says it has.
 void HealPresent(Context& context, const std::string& worker_id, const v1::AttemptStatus& status) {
   const LivePart part = FindLivePart(context.state, worker_id, status.trial_id(), status.fence());
@@ -127,11 +134,13 @@ absl::Status OnHeartbeat(Context& context, const HeartbeatReceived& event) {
   if (!status.ok()) return status;
   state::WorkerRecord& record = context.state.workers.at(event.worker_id);
   RenewLease(context, record);
+  if (event.lease_only) {
+    SendHeartbeatAck(context, event);
+    return absl::OkStatus();
+  }
   SetWorkerState(context, record,
                  event.heartbeat.draining() ? v1::WORKER_STATE_DRAINING : v1::WORKER_STATE_READY);
-  v1::CoordinatorMessage ack;
-  ack.mutable_heartbeat_ack()->set_sequence(event.heartbeat.sequence());
-  Send(context, event.worker_id, std::move(ack));
+  SendHeartbeatAck(context, event);
 
   const size_t leftovers = record.leftovers.size();
   record.leftovers.clear();

@@ -155,6 +155,7 @@ void CurveStore::Run() {
       }
     }
     if (absl::IsDataLoss(status)) options_.on_fatal(status);
+    if (failed == status.ok()) options_.on_trouble(status);
 
     lock.lock();
     failed = !status.ok();

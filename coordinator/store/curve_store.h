@@ -33,6 +33,9 @@ class CurveStore {
     size_t queue_bytes = 256 << 20;
     // Called on the writer's thread after each commit with its time in seconds.
     std::function<void(double seconds)> on_commit = [](double) {};
+    // Called on the writer's thread when a commit fails after one that did not, and with OK when one works
+    // again.
+    std::function<void(const absl::Status&)> on_trouble = [](const absl::Status&) {};
     // Called on the writer's thread when the disk fails (DATA_LOSS); nothing is written after it.
     std::function<void(const absl::Status&)> on_fatal = [](const absl::Status&) {};
   };

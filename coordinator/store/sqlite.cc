@@ -15,10 +15,13 @@ constexpr int kBusyMilliseconds = 5000;
 
 absl::Status ToStatus(const SQLite::Exception& error, const std::filesystem::path& path) {
   const std::string what = absl::StrCat(path.string(), ": ", error.what());
+  absl::Status full = absl::ResourceExhaustedError(
+      absl::StrCat("the disk that holds the coordinator's state is full, nothing new can be recorded (", what,
+                   "): free some space on it"));
+  // The log's index could not grow.
+  if (error.getExtendedErrorCode() == SQLITE_IOERR_SHMSIZE) return full;
   switch (error.getErrorCode()) {
-    case SQLITE_FULL:
-      return absl::ResourceExhaustedError(
-          absl::StrCat("the disk is full, nothing new can be recorded (", what, "): free some space on it"));
+    case SQLITE_FULL: return full;
     case SQLITE_IOERR: return absl::DataLossError(absl::StrCat("the disk fails: ", what));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return absl::DataLossError(absl::StrCat("the database is damaged: ", what));

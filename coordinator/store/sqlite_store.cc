@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -16,6 +17,9 @@ namespace {
 constexpr char kClusterId[] = "cluster_id";
 constexpr char kTerm[] = "term";
 constexpr char kLastEpoch[] = "last_epoch";
+
+// A write-ahead log of its usual size (4 MiB), and as much for the curves', may still grow.
+constexpr uintmax_t kWantedBytes = 8 << 20;
 
 // Numbers are kept as text: SQLite's integers are signed.
 uint64_t ReadNumber(SQLite::Database& database, const char* key) {
@@ -113,6 +117,16 @@ absl::StatusOr<state::State> SqliteStore::Load() {
   } catch (const SQLite::Exception& error) {
     return ToStatus(error, path_);
   }
+}
+
+absl::Status SqliteStore::CheckRoom() const {
+  const std::filesystem::path folder = path_.parent_path();
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(folder, error);
+  if (error || space.available >= kWantedBytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "the disk that holds the coordinator's state, ", folder.string(), ", has only ", space.available >> 10,
+      " KiB left, and nothing new is begun below ", kWantedBytes >> 20, " MiB: free some space on it"));
 }
 
 absl::Status SqliteStore::Commit(const state::State& state, const control::Changes& changes) {

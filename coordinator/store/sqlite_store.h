@@ -21,6 +21,7 @@ class SqliteStore : public Store {
 
   absl::StatusOr<state::State> Load() override;
   absl::Status Commit(const state::State& state, const control::Changes& changes) override;
+  absl::Status CheckRoom() const override;
 
  private:
   SqliteStore(std::filesystem::path path, std::unique_ptr<SQLite::Database> database)

@@ -20,6 +20,10 @@ class Store {
   // disk. RESOURCE_EXHAUSTED: the disk is full. DATA_LOSS: the disk fails, and what is on it can no longer be
   // trusted to stay. After any error the caller must throw `state` away and Load().
   virtual absl::Status Commit(const state::State& state, const control::Changes& changes) = 0;
+
+  // RESOURCE_EXHAUSTED, naming the disk, when it is so full that nothing new should be begun: what runs
+  // already may still need the rest. A commit may fail none the less.
+  virtual absl::Status CheckRoom() const = 0;
 };
 
 }  // namespace mixln::coordinator::store

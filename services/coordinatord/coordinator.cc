@@ -105,6 +105,13 @@ absl::Status Coordinator::Open(Options options) {
 
   store::CurveStore::Options curve_options;
   curve_options.on_commit = [&parts](double seconds) { parts.metrics.ObserveCommit("curves", seconds); };
+  curve_options.on_trouble = [](const absl::Status& status) {
+    if (status.ok()) {
+      spdlog::info("curves are recorded again");
+    } else {
+      spdlog::error("curves wait, none is lost: {}", std::string(status.message()));
+    }
+  };
   curve_options.on_fatal = options.fatal;
   auto curves = store::CurveStore::Open(options.state_dir / "metrics.db", std::move(curve_options));
   if (!curves.ok()) return curves.status();

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "services/coordinatord/rollback.h"
 
 namespace mixln::services::coordinatord {
 
@@ -33,6 +34,20 @@ void Merge(const control::Changes& from, control::Changes& into) {
 void AddTrialOf(const control::Event& event, std::set<std::string>& trials) {
   if (const auto* events = std::get_if<control::RankEventsReceived>(&event))
     trials.insert(events->batch.trial_id());
+}
+
+// The stream on which a worker said this, if it can say it again on the next one; else 0.
+uint64_t SessionOf(const control::Event& event) {
+  if (const auto* heartbeat = std::get_if<control::HeartbeatReceived>(&event)) return heartbeat->session;
+  if (const auto* report = std::get_if<control::AttemptReported>(&event)) return report->session;
+  if (const auto* events = std::get_if<control::RankEventsReceived>(&event)) return events->session;
+  return 0;
+}
+
+control::Decision Refusal(absl::Status why) {
+  control::Decision decision;
+  decision.outcome = std::move(why);
+  return decision;
 }
 
 }  // namespace
@@ -121,40 +136,98 @@ void Loop::Fail(const std::deque<Pending>& batch, const absl::Status& status) {
   for (const auto& pending : batch) pending.done({.outcome = status, .close_session = true});
 }
 
+control::Decision Loop::Decide(control::Event& event, base::Now now) {
+  if (refused_.contains(SessionOf(event))) {
+    if (auto* heartbeat = std::get_if<control::HeartbeatReceived>(&event)) {
+      heartbeat->lease_only = true;
+    } else {
+      return Refusal(
+          absl::UnavailableError("something before it was refused: say it again on the next stream"));
+    }
+  }
+  if (const auto* gone = std::get_if<control::WorkerDisconnected>(&event)) refused_.erase(gone->session);
+  if (std::holds_alternative<control::SweepSubmitted>(event)) {
+    if (auto room = store_.CheckRoom(); !room.ok()) return Refusal(std::move(room));
+  }
+  return control::Step(state_, event, now, options_.control);
+}
+
+void Loop::DecideWithoutStoring(Round& round, base::Now now) {
+  for (size_t i = 0; i < round.events.size(); ++i) {
+    const Rollback before(state_);
+    control::Event& event = round.events[i];
+    control::Decision& decision = round.decisions[i];
+    decision = Decide(event, now);
+    if (decision.changes.empty()) continue;
+    before.Undo(decision.changes, published_, state_);
+    decision = Refusal(full_);
+    const uint64_t session = SessionOf(event);
+    if (session == 0) continue;
+    refused_.insert(session);
+    decision = Decide(event, now);
+  }
+  round.changes = {};
+}
+
+void Loop::DiskIsFull(const absl::Status& why) {
+  if (full_.ok())
+    spdlog::error("{}; until then sweeps and changes are refused, training goes on",
+                  std::string(why.message()));
+  full_ = why;
+}
+
+void Loop::DiskHasRoom() {
+  spdlog::info("the disk has room again: all is recorded as before");
+  full_ = absl::OkStatus();
+  for (const uint64_t session : refused_)
+    effects_.close_session(
+        session,
+        absl::UnavailableError("the coordinator's disk was full and has room again: say what you have"));
+}
+
+absl::Status Loop::Commit(Round& round) {
+  // Whether a full disk has room again is found out by writing a row that may always be written.
+  const bool recovering = !full_.ok() && store_.CheckRoom().ok();
+  round.changes.epoch |= recovering;
+  if (round.changes.empty()) return absl::OkStatus();
+  const auto begin = Clock::now();
+  if (auto status = store_.Commit(state_, round.changes); !status.ok()) return status;
+  metrics_.ObserveCommit("state", SecondsSince(begin));
+  if (recovering) DiskHasRoom();
+  return absl::OkStatus();
+}
+
 void Loop::Process(std::deque<Pending> batch, bool tick) {
   const base::Now now = options_.clock();
-  std::vector<control::Decision> decisions;
-  control::Changes changes;
+  const Rollback before(state_);
+  Round round;
+  for (auto& pending : batch) round.events.push_back(std::move(pending.event));
+  if (tick) round.events.emplace_back(control::Tick{});
+  for (auto& event : round.events) {
+    round.decisions.push_back(Decide(event, now));
+    Merge(round.decisions.back().changes, round.changes);
+  }
+  if (const auto committed = Commit(round); absl::IsResourceExhausted(committed)) {
+    before.Undo(round.changes, published_, state_);
+    DiskIsFull(committed);
+    DecideWithoutStoring(round, now);
+  } else if (!committed.ok()) {
+    spdlog::error("a commit failed, the state is loaded again: {}", std::string(committed.message()));
+    if (absl::IsDataLoss(committed)) effects_.fatal(committed);
+    if (const auto status = Reload(); !status.ok()) effects_.fatal(status);
+    const auto answer = absl::UnavailableError(absl::StrCat(
+        "the coordinator could not record this: ", std::string(committed.message()), "; try again"));
+    effects_.close_all_sessions(answer);
+    Fail(batch, answer);
+    return;
+  }
+
+  const control::Changes& changes = round.changes;
+  const std::vector<control::Decision>& decisions = round.decisions;
   std::set<std::string> trials;
-  const auto step = [&](const control::Event& event) {
-    decisions.push_back(control::Step(state_, event, now, options_.control));
-    Merge(decisions.back().changes, changes);
-  };
-  for (const auto& pending : batch) {
-    step(pending.event);
-    AddTrialOf(pending.event, trials);
+  for (size_t i = 0; i < decisions.size(); ++i) {
+    if (decisions[i].outcome.ok()) AddTrialOf(round.events[i], trials);
   }
-  if (tick) step(control::Tick{});
-
-  if (!changes.empty()) {
-    const auto begin = Clock::now();
-    const absl::Status committed = store_.Commit(state_, changes);
-    if (!committed.ok()) {
-      spdlog::error("a commit failed, the state is loaded again: {}", std::string(committed.message()));
-      if (absl::IsDataLoss(committed)) effects_.fatal(committed);
-      if (const auto status = Reload(); !status.ok()) effects_.fatal(status);
-      const absl::Status answer =
-          absl::IsResourceExhausted(committed)
-              ? committed
-              : absl::UnavailableError(absl::StrCat("the coordinator could not record this: ",
-                                                    std::string(committed.message()), "; try again"));
-      effects_.close_all_sessions(answer);
-      Fail(batch, answer);
-      return;
-    }
-    metrics_.ObserveCommit("state", SecondsSince(begin));
-  }
-
   published_.Publish(state_, changes, trials);
   if (tick) published_.Refresh(state_);
   std::vector<std::string> deleted;

@@ -2,10 +2,14 @@
 // it, commits all changes in one transaction, and only then publishes, sends commands and answers. So what
 // anybody was told is on disk.
 //
-// When a commit fails, the state in memory is thrown away and loaded again, all workers' streams are ended
-// (they come back and say what they have), and the callers of that batch are told: RESOURCE_EXHAUSTED with
-// the reason when the disk is full, else UNAVAILABLE. When the disk itself fails, `fatal` is called, which
-// does not return in the program.
+// When the disk is full, what needs a commit is refused with the reason (RESOURCE_EXHAUSTED), and all else
+// goes on: readers are answered, leases are renewed. A worker whose words were refused keeps its stream, is
+// told nothing but that, and is heard no more; once there is room again its stream is ended, and on the next
+// one it says what it has.
+//
+// When a commit fails for another reason, the state in memory is thrown away and loaded again, all workers'
+// streams are ended, and the callers of that batch are told (UNAVAILABLE). When the disk itself fails,
+// `fatal` is called, which does not return in the program.
 #pragma once
 
 #include <chrono>
@@ -13,6 +17,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -77,9 +82,23 @@ class Loop {
     std::chrono::steady_clock::time_point arrival;
   };
 
+  // One batch, a tick at its end included, and what the core decided about each event of it.
+  struct Round {
+    std::vector<coordinator::control::Event> events;
+    std::vector<coordinator::control::Decision> decisions;
+    coordinator::control::Changes changes;  // of all
+  };
+
   void Run();
   void Process(std::deque<Pending> batch, bool tick);
   absl::Status Reload();
+  // Steps the core through the event, or refuses it.
+  coordinator::control::Decision Decide(coordinator::control::Event& event, base::Now now);
+  // After the batch was taken back: decides each event anew, and refuses what would change a row.
+  void DecideWithoutStoring(Round& round, base::Now now);
+  absl::Status Commit(Round& round);
+  void DiskIsFull(const absl::Status& why);
+  void DiskHasRoom();
   void Fail(const std::deque<Pending>& batch, const absl::Status& status);
 
   coordinator::store::Store& store_;
@@ -87,7 +106,10 @@ class Loop {
   Metrics& metrics_;
   const Effects effects_;
   const Options options_;
-  coordinator::state::State state_;  // the thread's
+  // The thread's.
+  coordinator::state::State state_;
+  absl::Status full_;           // OK, or why commits fail at present
+  std::set<uint64_t> refused_;  // sessions whose words were refused, until they have ended
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -187,6 +187,7 @@ void Session::OnHeartbeatAck(const v1::HeartbeatAck& ack) {
       answered_ = std::max(answered_, unanswered_.front().second);
     unanswered_.pop_front();
   }
+  if (ack.lease_only()) return;
   for (auto it = attempts_.begin(); it != attempts_.end();) {
     const uint64_t needed = it->second.confirming_heartbeat;
     if (it->second.phase == v1::ATTEMPT_PHASE_ENDED && needed != 0 && ack.sequence() >= needed) {

@@ -30,6 +30,9 @@ class AskingStore : public coordinator::store::Store {
     return answer.ok() ? memory_.Commit(state, changes) : answer;
   }
 
+  absl::Status CheckRoom() const override { return room; }
+
+  absl::Status room;
   std::function<absl::Status()> ask = [] { return absl::OkStatus(); };
   std::atomic<int> commits = 0;
 
@@ -51,6 +54,31 @@ control::Event Connect(uint64_t session) {
   event.session = session;
   event.hello.set_worker_id("w1");
   event.hello.set_instance(session);
+  event.hello.add_slots()->set_device(v1::DEVICE_CPU);
+  return event;
+}
+
+v1::AttemptStatus Status(const v1::Fence& fence, v1::AttemptPhase phase) {
+  v1::AttemptStatus status;
+  status.set_trial_id("alpha-0");
+  *status.mutable_fence() = fence;
+  status.set_phase(phase);
+  status.add_ranks(0);
+  return status;
+}
+
+control::Event Report(const v1::Fence& fence, v1::AttemptPhase phase) {
+  control::AttemptReported event{.session = 1, .worker_id = "w1", .report = {}};
+  event.report.set_trial_id("alpha-0");
+  *event.report.mutable_fence() = fence;
+  event.report.set_phase(phase);
+  return event;
+}
+
+control::Event Heartbeat(uint64_t sequence, const v1::Fence& fence, v1::AttemptPhase phase) {
+  control::HeartbeatReceived event{.session = 1, .worker_id = "w1", .heartbeat = {}};
+  event.heartbeat.set_sequence(sequence);
+  *event.heartbeat.add_attempts() = Status(fence, phase);
   return event;
 }
 
@@ -69,6 +97,14 @@ class LoopTest : public testing::Test {
     Loop::Options options{.tick_seconds = 1e6, .clock = [] { return base::Now{}; }};
     loop_ = std::make_unique<Loop>(store_, published_, metrics_, std::move(effects), std::move(options));
     ASSERT_TRUE(loop_->Start().ok());
+  }
+
+  // Has trial alpha-0 assigned to worker w1.
+  v1::Fence ReserveOnWorker() {
+    EXPECT_TRUE(loop_->Call(Connect(1)).ok());
+    EXPECT_TRUE(loop_->Call(Submit("alpha")).ok());
+    EXPECT_TRUE(sent_.back().message.has_reserve());
+    return sent_.back().message.reserve().fence();
   }
 
   AskingStore store_;
@@ -130,8 +166,78 @@ TEST_F(LoopTest, AFullDiskIsSaidAndSurvived) {
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(refused.message(), "the disk is full");
   EXPECT_EQ(fatal_, 0);
+  EXPECT_TRUE(published_.Sweep("alpha") == nullptr);
+
+  // Were it still in memory, another spec of the name would be refused.
   store_.ask = [] { return absl::OkStatus(); };
-  EXPECT_TRUE(loop_->Call(Submit("alpha")).ok());
+  auto other = Submit("alpha");
+  std::get<control::SweepSubmitted>(other).sweep.mutable_spec()->mutable_base()->mutable_train()->set_steps(
+      7);
+  EXPECT_TRUE(loop_->Call(std::move(other)).ok());
+}
+
+TEST_F(LoopTest, AlmostFullIsFullForANewSweepAndNothingElse) {
+  ASSERT_TRUE(loop_->Call(Submit("alpha")).ok());
+  store_.room = absl::ResourceExhaustedError("only 3 KiB left");
+  EXPECT_EQ(loop_->Call(Submit("beta")).message(), "only 3 KiB left");
+  EXPECT_TRUE(loop_->Call(control::SweepCancelled{.sweep_id = "alpha"}).ok());
+}
+
+TEST_F(LoopTest, AFullDiskEndsNoStreamUntilThereIsRoomAgain) {
+  const v1::Fence fence = ReserveOnWorker();
+  ASSERT_TRUE(loop_->Call(Report(fence, v1::ATTEMPT_PHASE_RESERVED)).ok());
+  store_.ask = [] { return absl::ResourceExhaustedError("the disk is full"); };
+  store_.room = absl::ResourceExhaustedError("only 3 KiB left");
+  EXPECT_TRUE(loop_->Call(Heartbeat(1, fence, v1::ATTEMPT_PHASE_RESERVED)).ok());
+  EXPECT_FALSE(sent_.back().message.heartbeat_ack().lease_only()) << "nothing was refused yet";
+
+  EXPECT_FALSE(loop_->Call(Report(fence, v1::ATTEMPT_PHASE_RUNNING)).ok());
+  EXPECT_NE(published_.Trial("alpha-0")->state(), v1::TRIAL_STATE_RUNNING);
+  const size_t sent = sent_.size();
+  EXPECT_TRUE(loop_->Call(Heartbeat(2, fence, v1::ATTEMPT_PHASE_RUNNING)).ok());
+  ASSERT_EQ(sent_.size(), sent + 1);
+  EXPECT_EQ(sent_.back().message.heartbeat_ack().sequence(), 2u);
+  EXPECT_TRUE(sent_.back().message.heartbeat_ack().lease_only()) << "the report is not on disk";
+  EXPECT_EQ(closed_all_, 0);
+  EXPECT_TRUE(closed_.empty());
+
+  store_.ask = [] { return absl::OkStatus(); };
+  store_.room = absl::OkStatus();
+  EXPECT_TRUE(loop_->Call(Heartbeat(3, fence, v1::ATTEMPT_PHASE_RUNNING)).ok());
+  EXPECT_THAT(closed_, testing::ElementsAre(1)) << "so that it says again what was refused";
+  EXPECT_FALSE(loop_->Call(Report(fence, v1::ATTEMPT_PHASE_RUNNING)).ok()) << "not on the old stream";
+  EXPECT_NE(published_.Trial("alpha-0")->state(), v1::TRIAL_STATE_RUNNING);
+
+  ASSERT_TRUE(loop_->Call(control::WorkerDisconnected{.session = 1, .worker_id = "w1"}).ok());
+  auto again = Connect(2);
+  *std::get<control::WorkerConnected>(again).hello.add_attempts() = Status(fence, v1::ATTEMPT_PHASE_RUNNING);
+  ASSERT_TRUE(loop_->Call(std::move(again)).ok());
+  EXPECT_EQ(published_.Trial("alpha-0")->state(), v1::TRIAL_STATE_RUNNING);
+}
+
+TEST_F(LoopTest, WhatNeedsNoCommitIsNotRefusedWithWhatDoes) {
+  ASSERT_TRUE(loop_->Call(Connect(1)).ok());
+  std::promise<void> committing;
+  std::promise<void> go_on;
+  store_.ask = [&]() -> absl::Status {
+    if (store_.commits == 2) {
+      committing.set_value();
+      go_on.get_future().wait();
+      return absl::OkStatus();
+    }
+    return absl::ResourceExhaustedError("the disk is full");
+  };
+  // The two wait for the commit of the first, and then share a batch.
+  loop_->Submit(Submit("alpha"), [](const Loop::Answer&) {});
+  committing.get_future().wait();
+  std::promise<absl::Status> refused;
+  std::promise<absl::Status> answered;
+  loop_->Submit(Submit("beta"), [&](const Loop::Answer& answer) { refused.set_value(answer.outcome); });
+  control::HeartbeatReceived heartbeat{.session = 1, .worker_id = "w1", .heartbeat = {}};
+  loop_->Submit(heartbeat, [&](const Loop::Answer& answer) { answered.set_value(answer.outcome); });
+  go_on.set_value();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused.get_future().get()));
+  EXPECT_TRUE(answered.get_future().get().ok());
 }
 
 TEST_F(LoopTest, AFailingDiskIsFatal) {

@@ -98,9 +98,10 @@ class WorkerSession : public testing::Test {
     message.mutable_event_ack()->set_sequence(sequence);
     return Say(message);
   }
-  Output AnswerHeartbeat(uint64_t sequence) {
+  Output AnswerHeartbeat(uint64_t sequence, bool lease_only = false) {
     v1::CoordinatorMessage message;
     message.mutable_heartbeat_ack()->set_sequence(sequence);
+    message.mutable_heartbeat_ack()->set_lease_only(lease_only);
     return Say(message);
   }
   void Run(const AttemptKey& key, std::vector<int> slots = {0}) {
@@ -295,6 +296,20 @@ TEST_F(WorkerSession, EndIsRepeatedUntilALaterHeartbeatIsAnswered) {
   const Output output = AnswerHeartbeat(3);
   ASSERT_NE(Ordered<Forget>(output), nullptr);
   EXPECT_TRUE(session_.attempts().empty());
+}
+
+TEST_F(WorkerSession, AnAnswerForTheLeaseAloneConfirmsNoEnd) {
+  Connect();
+  After(0);  // heartbeat 1
+  Run(Key(1));
+  EXPECT_TRUE(Ended(RankEnds(Key(1), v1::ATTEMPT_OUTCOME_FINISHED)));
+  After(2);  // heartbeat 2
+  EXPECT_EQ(Ordered<Forget>(AnswerHeartbeat(2, /*lease_only=*/true)), nullptr);
+  // The lease lasts 8 s from heartbeat 2, sent at 2 s.
+  After(5.9);
+  EXPECT_TRUE(session_.HasLease(now_));
+  Do(Disconnected{});
+  EXPECT_TRUE(Ended(Connect({Key(1)})));
 }
 
 TEST_F(WorkerSession, AStoppedAttemptDoesNotWaitForeverForAcknowledgements) {
