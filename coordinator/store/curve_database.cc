@@ -4,14 +4,15 @@
 #include <cmath>
 #include <limits>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace mixln::coordinator::store {
 namespace {
 
 constexpr char kLayerGradientNorm[] = "layer_gradient_norm/";
+constexpr char kLayerActivationVariance[] = "layer_activation_variance/";
 
 struct Key {
   int64_t trial;
@@ -44,9 +45,11 @@ bool IsMetric(const std::string& metric) {
   constexpr const char* kPlain[] = {"loss", "eval_loss",     "perplexity",       "bits_per_byte",
                                     "lr",   "gradient_norm", "tokens_per_second"};
   if (std::find(std::begin(kPlain), std::end(kPlain), metric) != std::end(kPlain)) return true;
+  absl::string_view layer_text = metric;
   int layer = 0;
-  return absl::StartsWith(metric, kLayerGradientNorm) &&
-         absl::SimpleAtoi(metric.substr(sizeof kLayerGradientNorm - 1), &layer) && layer > 0;
+  return (absl::ConsumePrefix(&layer_text, kLayerGradientNorm) ||
+          absl::ConsumePrefix(&layer_text, kLayerActivationVariance)) &&
+         absl::SimpleAtoi(layer_text, &layer) && layer > 0;
 }
 
 int64_t CurveDatabase::Id(const std::string& table, std::map<std::string, int64_t>& ids,
@@ -94,6 +97,9 @@ void CurveDatabase::Record(int64_t trial, const v1::RankEvent& event) {
       Put(trial, "tokens_per_second", step, done.tokens_per_second());
       for (int layer = 0; layer < done.layer_gradient_norms_size(); ++layer)
         Put(trial, absl::StrCat(kLayerGradientNorm, layer + 1), step, done.layer_gradient_norms(layer));
+      for (int layer = 0; layer < done.layer_activation_variances_size(); ++layer)
+        Put(trial, absl::StrCat(kLayerActivationVariance, layer + 1), step,
+            done.layer_activation_variances(layer));
       break;
     }
     case v1::RankEvent::kEvalDone:

@@ -179,8 +179,10 @@ class FakeTrainer {
     done.set_gradient_norm(1 + Noise(1, static_cast<uint64_t>(step_)));
     done.set_tokens(step_ * TokensPerStep());
     done.set_tokens_per_second(1000);
-    for (int layer = 0; layer < config_.spec().model().layers(); ++layer)
+    for (int layer = 0; layer < config_.spec().model().layers(); ++layer) {
       done.add_layer_gradient_norms(1.0 / (layer + 1));
+      done.add_layer_activation_variances(layer + 1);
+    }
     Append(event);
   }
 

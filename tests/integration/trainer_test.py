@@ -203,6 +203,7 @@ class TrainerTest(unittest.TestCase):
         self.assertAlmostEqual(first["loss"], math.log(VOCAB), delta=0.05)  # initial weights know nothing
         self.assertEqual(first["lr"], 0)
         self.assertEqual(len(first["layer_gradient_norms"]), 2)
+        self.assertEqual(len(first["layer_activation_variances"]), 2)
         self.assertEqual(int(last["tokens"]), STEPS * 16 * 32)
         self.assertAlmostEqual(last["lr"], 0.002)
 

@@ -31,6 +31,14 @@ void Sample(MetricFamily& family, Labels labels, double value) {
   }
 }
 
+void SampleLayers(MetricFamily& family, const Labels& labels, const std::vector<double>& values) {
+  for (size_t layer = 0; layer < values.size(); ++layer) {
+    Labels with_layer = labels;
+    with_layer.push_back({"layer", absl::StrCat(layer)});
+    Sample(family, std::move(with_layer), values[layer]);
+  }
+}
+
 }  // namespace
 
 void TrialMetrics::Add(const session::AttemptKey& key, const v1::TrialLabels& labels) {
@@ -46,10 +54,16 @@ void TrialMetrics::Record(const session::AttemptKey& key, const v1::RankEvent& e
   const auto it = series_.find(key);
   if (it == series_.end()) return;
   it->second.step = event.step();
+  if (event.has_started()) {
+    it->second.flops_per_token = event.started().flops_per_token();
+    it->second.peak_flops = event.started().peak_flops();
+  }
   if (event.has_step_done()) {
     it->second.last_step = event.step_done();
     const auto& norms = event.step_done().layer_gradient_norms();
     if (!norms.empty()) it->second.layer_gradient_norms.assign(norms.begin(), norms.end());
+    const auto& variances = event.step_done().layer_activation_variances();
+    if (!variances.empty()) it->second.layer_activation_variances.assign(variances.begin(), variances.end());
   }
   if (event.has_eval_done()) it->second.last_eval = event.eval_done();
 }
@@ -90,6 +104,12 @@ std::vector<MetricFamily> TrialMetrics::Collect() const {
   MetricFamily layer_norms =
       Family("mixln_layer_gradient_norm",
              "Gradient norm of each layer, first layer 0, at the last step that measured it.");
+  MetricFamily layer_variances = Family("mixln_layer_activation_variance",
+                                        "Variance over the channels of each layer's output, averaged over "
+                                        "tokens, first layer 0, at the last step that measured it.");
+  MetricFamily utilization =
+      Family("mixln_model_flops_utilization",
+             "Model FLOPs of the last step over what a large matrix product reaches here, 0 to 1.");
   MetricFamily speed = Family("mixln_tokens_per_second", "Tokens a second of the last step.");
   MetricFamily step = Family("mixln_step", "Optimizer updates done.");
   MetricFamily tokens =
@@ -107,17 +127,17 @@ std::vector<MetricFamily> TrialMetrics::Collect() const {
         Sample(learning_rate, labels, series.last_step->lr());
         Sample(gradient_norm, labels, series.last_step->gradient_norm());
         Sample(speed, labels, series.last_step->tokens_per_second());
+        if (series.peak_flops > 0)
+          Sample(utilization, labels,
+                 series.last_step->tokens_per_second() * series.flops_per_token / series.peak_flops);
         Sample(tokens, labels, static_cast<double>(series.last_step->tokens()));
       }
       if (series.last_eval) {
         Sample(eval_loss, labels, series.last_eval->loss());
         Sample(perplexity, labels, series.last_eval->perplexity());
       }
-      for (size_t layer = 0; layer < series.layer_gradient_norms.size(); ++layer) {
-        Labels with_layer = labels;
-        with_layer.push_back({"layer", absl::StrCat(layer)});
-        Sample(layer_norms, std::move(with_layer), series.layer_gradient_norms[layer]);
-      }
+      SampleLayers(layer_norms, labels, series.layer_gradient_norms);
+      SampleLayers(layer_variances, labels, series.layer_activation_variances);
     }
   }
   MetricFamily slots = Family("mixln_worker_slots", "Slots of this worker by state.");
@@ -130,8 +150,9 @@ std::vector<MetricFamily> TrialMetrics::Collect() const {
   Sample(build, {{"version", std::string(base::version::kVersion)}}, 1);
 
   std::vector<MetricFamily> families;
-  for (MetricFamily* family : {&loss, &eval_loss, &perplexity, &learning_rate, &gradient_norm, &layer_norms,
-                               &speed, &step, &tokens, &slots, &connected, &build})
+  for (MetricFamily* family :
+       {&loss, &eval_loss, &perplexity, &learning_rate, &gradient_norm, &layer_norms, &layer_variances,
+        &utilization, &speed, &step, &tokens, &slots, &connected, &build})
     if (!family->metric.empty()) families.push_back(std::move(*family));
   return families;
 }

@@ -43,7 +43,10 @@ class TrialMetrics : public prometheus::Collectable {
     std::optional<int64_t> step;
     std::optional<v1::StepDone> last_step;
     std::optional<v1::EvalDone> last_eval;
+    double flops_per_token = 0;
+    double peak_flops = 0;
     std::vector<double> layer_gradient_norms;
+    std::vector<double> layer_activation_variances;
     std::optional<base::Time> ended;
   };
 

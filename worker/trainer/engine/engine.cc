@@ -79,7 +79,8 @@ struct Engine::Impl {
     }
   }
 
-  double Loss(const at::Tensor& tokens, const at::Tensor& mask, double gradient_scale) {
+  double Loss(const at::Tensor& tokens, const at::Tensor& mask, double gradient_scale,
+              diagnostics::ActivationVariance* variance) {
     CheckTokens(tokens, options.context + 1);
     const int64_t time = tokens.size(1) - 1;
     Require(time > 0, "tokens must be at least two in a row: an input and its target");
@@ -92,7 +93,7 @@ struct Engine::Impl {
       whole_mask = mask.contiguous();
     }
     Refresh();
-    return model.Loss(inputs, targets, whole_mask, gradient_scale);
+    return model.Loss(inputs, targets, whole_mask, gradient_scale, variance);
   }
 
   // Takes over what was written into States().
@@ -112,13 +113,14 @@ struct Engine::Impl {
 Engine::Engine(const EngineOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Engine::~Engine() = default;
 
-double Engine::ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets) {
+double Engine::ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets,
+                               diagnostics::ActivationVariance* variance) {
   Require(global_targets > 0, "global_targets must be positive");
-  return impl_->Loss(tokens, mask, 1.0 / global_targets);
+  return impl_->Loss(tokens, mask, 1.0 / global_targets, variance);
 }
 
 double Engine::Evaluate(const at::Tensor& tokens, const at::Tensor& mask) {
-  return impl_->Loss(tokens, mask, 0.0);
+  return impl_->Loss(tokens, mask, 0.0, nullptr);
 }
 
 UpdateReport Engine::Update(double lr, bool measure_layers) {

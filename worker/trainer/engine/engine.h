@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/trainer/diagnostics/activation_variance.h"
 #include "worker/trainer/norm/placement.h"
 
 namespace mixln::worker::trainer::engine {
@@ -71,8 +72,10 @@ class Engine {
 
   // One micro-batch. `tokens` is int64 [batch, time + 1], time <= context: inputs and, one on, their targets.
   // `mask` is uint8 [batch, time], 1 where a target counts; undefined: all count. Adds the gradient of (sum
-  // of negative log-likelihoods) / global_targets to the gradients and returns the sum, in nats.
-  double ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets);
+  // of negative log-likelihoods) / global_targets to the gradients and returns the sum, in nats. `variance`
+  // (null: not wanted) is given each layer's output.
+  double ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets,
+                         diagnostics::ActivationVariance* variance = nullptr);
 
   // The same sum without gradients.
   double Evaluate(const at::Tensor& tokens, const at::Tensor& mask);

@@ -15,6 +15,12 @@ Json Double(double value) {
   return value;
 }
 
+Json Doubles(const std::vector<double>& values) {
+  Json array = Json::array();
+  for (const double value : values) array.push_back(Double(value));
+  return array;
+}
+
 // Proto3 JSON puts 64-bit integers in quotes.
 template <typename Integer>
 Json Integer64(Integer value) {
@@ -32,19 +38,20 @@ Payload PayloadOf(const Started& event) {
            {"resume_step", Integer64(event.resume_step)},
            {"device", event.device},
            {"train_tokens", Integer64(event.train_tokens)},
-           {"unigram_perplexity", Double(event.unigram_perplexity)}}};
+           {"unigram_perplexity", Double(event.unigram_perplexity)},
+           {"flops_per_token", Double(event.flops_per_token)},
+           {"peak_flops", Double(event.peak_flops)}}};
 }
 
 Payload PayloadOf(const StepDone& event) {
-  Json norms = Json::array();
-  for (const double norm : event.layer_gradient_norms) norms.push_back(Double(norm));
   return {"step_done",
           {{"loss", Double(event.loss)},
            {"lr", Double(event.lr)},
            {"gradient_norm", Double(event.gradient_norm)},
            {"tokens", Integer64(event.tokens)},
            {"tokens_per_second", Double(event.tokens_per_second)},
-           {"layer_gradient_norms", std::move(norms)}}};
+           {"layer_gradient_norms", Doubles(event.layer_gradient_norms)},
+           {"layer_activation_variances", Doubles(event.layer_activation_variances)}}};
 }
 
 Payload PayloadOf(const EvalDone& event) {

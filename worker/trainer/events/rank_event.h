@@ -16,6 +16,8 @@ struct Started {
   std::string device;
   int64_t train_tokens = 0;
   double unigram_perplexity = 0;
+  double flops_per_token = 0;
+  double peak_flops = 0;
 };
 
 struct StepDone {
@@ -25,6 +27,7 @@ struct StepDone {
   int64_t tokens = 0;
   double tokens_per_second = 0;
   std::vector<double> layer_gradient_norms;
+  std::vector<double> layer_activation_variances;
 };
 
 struct EvalDone {

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "base/clock/clock.h"
+#include "worker/trainer/diagnostics/flops.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/loop/divergence.h"
 #include "worker/trainer/loop/learning_rate.h"
@@ -16,8 +17,8 @@
 namespace mixln::worker::trainer::loop {
 namespace {
 
-// Updates between measurements of the layers' gradient norms in a trial that evaluates only at its end.
-constexpr int64_t kLayerNormSteps = 100;
+// Updates between measurements of the layers in a trial that evaluates only at its end.
+constexpr int64_t kLayerSteps = 100;
 
 shards::Dataset LoadDataset(const config::TrialConfig& config) {
   auto dataset = shards::Dataset::Load(config.dataset_dir);
@@ -40,6 +41,16 @@ std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config,
   } catch (const std::invalid_argument& problem) {
     throw error::ConfigError(std::string("spec: ") + problem.what());
   }
+}
+
+diagnostics::ModelSize SizeOf(const config::Spec& spec, const shards::Dataset& dataset, int64_t parameters) {
+  // A tied table is the head's matrix, too, and counts.
+  const int64_t looked_up =
+      spec.model.tie_embeddings ? 0 : int64_t{dataset.vocab_size} * spec.model.hidden_size;
+  return {.parameters = parameters - looked_up,
+          .layers = spec.model.layers,
+          .hidden_size = spec.model.hidden_size,
+          .context = spec.data.context};
 }
 
 void ThrowIfDiverged(const std::string& reason) {
@@ -72,9 +83,13 @@ Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, ev
 
 Outcome Trainer::Run() {
   const events::Started started{
-      engine_->parameters(), progress_.step,
-      "cpu " + InstructionSet() + ", " + std::to_string(config_.threads) + " threads", training_set_.tokens(),
-      evaluation_set_.unigram_perplexity()};
+      engine_->parameters(),
+      progress_.step,
+      "cpu " + InstructionSet() + ", " + std::to_string(config_.threads) + " threads",
+      training_set_.tokens(),
+      evaluation_set_.unigram_perplexity(),
+      diagnostics::FlopsPerToken(SizeOf(config_.spec, dataset_, engine_->parameters())),
+      diagnostics::MeasurePeakFlops(config_.spec.train.precision == config::Precision::kBf16)};
   Emit(started);
   Say("trial %s: %lld parameters on %s; %lld training tokens; unigram perplexity %.2f",
       config_.trial_id.c_str(), Wide(started.parameters), started.device.c_str(), Wide(started.train_tokens),
@@ -112,27 +127,27 @@ void Trainer::TrainStep() {
     throw error::DataError("the batch of step " + std::to_string(progress_.step + 1) +
                            " has nothing to predict: all its documents are empty; prepare the data again");
   }
+  const int64_t step = progress_.step + 1;
+  const bool measure = step == 1 || Due(step, MeasureEvery(), config_.spec.train.steps);
+  diagnostics::ActivationVariance variance;
   double total = 0;
   const auto micro = static_cast<size_t>(MicroRows());
   for (size_t first = 0; first < batch.size(); first += micro) {
     const size_t rows = std::min(micro, batch.size() - first);
-    total += Compute(training_set_.Read(std::span(batch).subspan(first, rows)), static_cast<double>(targets));
+    total += Compute(training_set_.Read(std::span(batch).subspan(first, rows)), static_cast<double>(targets),
+                     measure ? &variance : nullptr);
   }
   events::StepDone done;
   done.loss = total / static_cast<double>(targets);
   done.lr = LearningRate(config_.spec.train, progress_.step);
   done.gradient_norm = std::numeric_limits<double>::quiet_NaN();
-  const int64_t steps = config_.spec.train.steps;
-  const int64_t measure_every =
-      config_.spec.eval.every_steps > 0 ? config_.spec.eval.every_steps : kLayerNormSteps;
-  const int64_t step = progress_.step + 1;
   if (std::isfinite(done.loss)) {  // else the weights are kept as they were
     const base::Time update = base::ReadClock().steady;
-    const engine::UpdateReport report =
-        engine_->Update(done.lr, step == 1 || Due(step, measure_every, steps));
+    const engine::UpdateReport report = engine_->Update(done.lr, measure);
     engine_time_ += base::ReadClock().steady - update;
     done.gradient_norm = report.gradient_norm;
     done.layer_gradient_norms = report.layer_gradient_norms;
+    done.layer_activation_variances = variance.Mean();
   }
   progress_.tokens += targets;
   progress_.step = step_ = step;
@@ -144,7 +159,8 @@ void Trainer::TrainStep() {
   ThrowIfDiverged(Divergence(step, done.loss, done.gradient_norm));
 }
 
-double Trainer::Compute(const data::Rows& rows, double global_targets) {
+double Trainer::Compute(const data::Rows& rows, double global_targets,
+                        diagnostics::ActivationVariance* variance) {
   // The engine only reads them.
   const at::Tensor tokens =
       at::from_blob(const_cast<int64_t*>(rows.tokens.data()), {rows.rows, rows.width}, at::dtype(at::kLong));
@@ -155,7 +171,7 @@ double Trainer::Compute(const data::Rows& rows, double global_targets) {
   }
   if (global_targets <= 0) return engine_->Evaluate(tokens, mask);
   const base::Time begin = base::ReadClock().steady;
-  const double total = engine_->ForwardBackward(tokens, mask, global_targets);
+  const double total = engine_->ForwardBackward(tokens, mask, global_targets, variance);
   engine_time_ += base::ReadClock().steady - begin;
   return total;
 }
@@ -205,6 +221,10 @@ void Trainer::Report(const std::optional<checkpoint::Written>& written) {
 
 void Trainer::EmitAt(int64_t step, const events::RankEvent& event) {
   events_.Append(static_cast<double>(base::ReadClock().wall.micros) * 1e-6, step, event);
+}
+
+int64_t Trainer::MeasureEvery() const {
+  return config_.spec.eval.every_steps > 0 ? config_.spec.eval.every_steps : kLayerSteps;
 }
 
 int64_t Trainer::MicroRows() const {

@@ -45,7 +45,9 @@ class Trainer {
   void Emit(const events::RankEvent& event) { EmitAt(progress_.step, event); }
   void EmitAt(int64_t step, const events::RankEvent& event);
   // The sum of negative log-likelihoods of some rows, with gradients if `global_targets` is above 0.
-  double Compute(const data::Rows& rows, double global_targets);
+  double Compute(const data::Rows& rows, double global_targets,
+                 diagnostics::ActivationVariance* variance = nullptr);
+  int64_t MeasureEvery() const;  // steps between measurements of the layers
   int64_t MicroRows() const;
   Outcome Stop(const std::string& reason);
   events::Requests& Requests();

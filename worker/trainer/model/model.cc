@@ -104,7 +104,7 @@ at::Tensor Model::Stream(const at::Tensor& inputs) {
 }
 
 double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at::Tensor& mask,
-                   double gradient_scale) {
+                   double gradient_scale, diagnostics::ActivationVariance* variance) {
   const at::Tensor flat_mask = mask.defined() ? mask.view(-1) : mask;
   if (gradient_scale == 0) {
     const at::Tensor x = Stream(inputs);
@@ -116,7 +116,10 @@ double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at
   // The stream is the leaf: autograd ends here, and the table's gradient is added by hand.
   at::Tensor leaf = Embed(table_, tokens).set_requires_grad(true);
   at::Tensor x = leaf;
-  for (const auto& layer : layers_) x = LayerFunction::apply(x, layer.get(), inputs.size(1));
+  for (size_t index = 0; index < layers_.size(); ++index) {
+    x = LayerFunction::apply(x, layers_[index].get(), inputs.size(1));
+    if (variance != nullptr) variance->Add(index, x.detach(), flat_mask);
+  }
   HeadCall call{head_.get(), targets.view(-1), flat_mask, gradient_scale, {}};
   HeadFunction::apply(x, &call).backward();
   EmbedBackward(leaf.grad(), tokens, table_gradient_);

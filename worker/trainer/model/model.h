@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "worker/trainer/diagnostics/activation_variance.h"
 #include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/model/head.h"
 #include "worker/trainer/model/layer.h"
@@ -33,9 +34,9 @@ class Model {
 
   // inputs and targets int64 [batch, time], mask uint8 [batch, time] or undefined, all contiguous. Returns
   // the sum of negative log-likelihoods in nats. Where gradient_scale is not 0, adds the gradient of
-  // gradient_scale·sum.
+  // gradient_scale·sum, and gives `variance` (null: not wanted) each layer's output.
   double Loss(const at::Tensor& inputs, const at::Tensor& targets, const at::Tensor& mask,
-              double gradient_scale);
+              double gradient_scale, diagnostics::ActivationVariance* variance = nullptr);
 
   // fp32 [batch, time, vocab].
   at::Tensor Logits(const at::Tensor& inputs);

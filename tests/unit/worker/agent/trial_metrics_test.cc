@@ -18,8 +18,14 @@ class TrialMetricsTest : public testing::Test {
  protected:
   TrialMetricsTest() {
     metrics_.Add(key_, MakeReserve(1).labels());
+    v1::RankEvent started;
+    started.mutable_started()->set_flops_per_token(2e6);
+    started.mutable_started()->set_peak_flops(1e9);
+    metrics_.Record(key_, started);
     v1::RankEvent event;
     event.set_step(12);
+    event.mutable_step_done()->set_tokens_per_second(125);
+    event.mutable_step_done()->add_layer_activation_variances(1.5);
     event.mutable_step_done()->set_loss(3.5);
     event.mutable_step_done()->set_tokens(768);
     event.mutable_step_done()->add_layer_gradient_norms(0.5);
@@ -41,6 +47,10 @@ TEST_F(TrialMetricsTest, SaysWhatTheRankRecordedLast) {
   EXPECT_THAT(text, HasSubstr(std::string("mixln_tokens_total") + kLabels + " 768\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE mixln_tokens_total counter\n"));
   EXPECT_THAT(text, HasSubstr(R"(seed="7",layer="1"} 0.25)"));
+  EXPECT_THAT(text, HasSubstr("mixln_layer_activation_variance{"));
+  EXPECT_THAT(text, HasSubstr(R"(seed="7",layer="0"} 1.5)"));
+  // 125 tokens a second of 2 million operations each are a quarter of a thousand million.
+  EXPECT_THAT(text, HasSubstr(std::string("mixln_model_flops_utilization") + kLabels + " 0.25\n"));
   EXPECT_THAT(text, Not(HasSubstr("mixln_perplexity"))) << "no evaluation yet";
 }
 

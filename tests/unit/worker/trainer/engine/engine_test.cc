@@ -110,6 +110,19 @@ TEST(Engine, ReportsNormsOfEachLayer) {
   }
 }
 
+TEST(Engine, ReportsTheVarianceOfEachLayersOutput) {
+  Engine engine(Small(false));
+  diagnostics::ActivationVariance variance;
+  engine.ForwardBackward(Tokens(2, 7), at::Tensor(), 12, &variance);
+  const std::vector<double> layers = variance.Mean();
+  ASSERT_EQ(layers.size(), 2U);
+  // A post layer ends in an RMSNorm whose weights start as 1: the mean square is 1, so the variance is 1 less
+  // the square of a small mean. The pre layer behind it adds something.
+  EXPECT_GT(layers[0], 0.7);
+  EXPECT_LE(layers[0], 1.0);
+  EXPECT_NE(layers[0], layers[1]);
+}
+
 TEST(Engine, SaysWhatIsWrongWithItsOptions) {
   EngineOptions options = Small(false);
   options.heads = 5;

@@ -48,8 +48,8 @@ class EventLogTest : public testing::Test {
 
 TEST_F(EventLogTest, WritesWhatProtobufReads) {
   EventLog log(path_);
-  log.Append(1700000000.25, 0, Started{1000, 5, "cpu avx2, 2 threads", 5'000'000'000, 412.5});
-  log.Append(2, 6, StepDone{3.25, 1e-3, 0.5, 4096, 12345.5, {0.1, 0.2}});
+  log.Append(1700000000.25, 0, Started{1000, 5, "cpu avx2, 2 threads", 5'000'000'000, 412.5, 3.5e8, 2e11});
+  log.Append(2, 6, StepDone{3.25, 1e-3, 0.5, 4096, 12345.5, {0.1, 0.2}, {0.5, 1.5}});
   log.Append(3, 6, EvalDone{2.5, std::exp(2.5), 1.5, 9000});
   log.Append(4, 6, CheckpointDone{"checkpoints/step-000000006", 77});
   log.Append(5, 6, Finished{12.5});
@@ -64,6 +64,8 @@ TEST_F(EventLogTest, WritesWhatProtobufReads) {
   EXPECT_EQ(events[0].started().device(), "cpu avx2, 2 threads");
   EXPECT_EQ(events[0].started().train_tokens(), 5'000'000'000);
   EXPECT_EQ(events[0].started().unigram_perplexity(), 412.5);
+  EXPECT_EQ(events[0].started().flops_per_token(), 3.5e8);
+  EXPECT_EQ(events[0].started().peak_flops(), 2e11);
   EXPECT_EQ(events[1].step(), 6);
   EXPECT_EQ(events[1].step_done().loss(), 3.25);
   EXPECT_EQ(events[1].step_done().lr(), 1e-3);
@@ -71,6 +73,7 @@ TEST_F(EventLogTest, WritesWhatProtobufReads) {
   EXPECT_EQ(events[1].step_done().tokens(), 4096);
   EXPECT_EQ(events[1].step_done().tokens_per_second(), 12345.5);
   EXPECT_THAT(events[1].step_done().layer_gradient_norms(), testing::ElementsAre(0.1, 0.2));
+  EXPECT_THAT(events[1].step_done().layer_activation_variances(), testing::ElementsAre(0.5, 1.5));
   EXPECT_EQ(events[2].eval_done().perplexity(), std::exp(2.5));
   EXPECT_EQ(events[2].eval_done().bits_per_byte(), 1.5);
   EXPECT_EQ(events[2].eval_done().tokens(), 9000);
@@ -84,7 +87,7 @@ TEST_F(EventLogTest, WritesWhatProtobufReads) {
 TEST_F(EventLogTest, NotANumberAndInfinitiesSurvive) {
   EventLog log(path_);
   const double infinity = std::numeric_limits<double>::infinity();
-  log.Append(1, 1, StepDone{std::nan(""), 0, infinity, 0, -infinity, {}});
+  log.Append(1, 1, StepDone{std::nan(""), 0, infinity, 0, -infinity, {}, {}});
   const auto step = Events().at(0).step_done();
   EXPECT_TRUE(std::isnan(step.loss()));
   EXPECT_EQ(step.gradient_norm(), infinity);
