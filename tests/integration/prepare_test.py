@@ -1,10 +1,13 @@
 """mixln-prepare as a program: its shards against Debian's spm_encode and Python's gzip and json, its exits, and what a
 kill -9 or a second process at the same time leave behind."""
+import contextlib
 import gzip
 import json
 import os
 import pathlib
+import pty
 import random
+import re
 import resource
 import shutil
 import signal
@@ -143,10 +146,55 @@ class Contents(PrepareTest):
         self.assertEqual(dataset["train"]["text_bytes"] + dataset["validation"]["text_bytes"],
                          sum(len(p.encode()) for p in set(paragraphs)))
 
+    def test_a_given_model_in_t5s_style_encodes_c4_as_spm_encode_does(self):
+        # T5's own: pad 0, eos 1, unk 2, no bos, normalization and a dummy prefix as SentencePiece's defaults are, sentinels.
+        texts = [f"{t}  twice-spaced ﬁne" for t in sentences(3000)] + ["a <extra_id_1> b", "漢字 unseen 😀"]
+        words = self.write("words.txt", "\n".join(texts[:-1]))
+        sentinels = ",".join(f"<extra_id_{i}>" for i in reversed(range(100)))
+        subprocess.run(["spm_train", f"--input={words}", f"--model_prefix={self.folder / 't5'}", "--vocab_size=1200",
+                        "--pad_id=0", "--eos_id=1", "--unk_id=2", "--bos_id=-1", f"--user_defined_symbols={sentinels}"],
+                       check=True, capture_output=True)
+        model = self.folder / "t5.model"
+        records = "".join(json.dumps({"text": t, "timestamp": "2019-04-25T12:57:54Z", "url": f"https://x/{i}"}) + "\n"
+                          for i, t in enumerate(texts))
+        source = self.write("c4-train.00001-of-01024.json.gz", gzip.compress(records.encode()))
+        folder = self.prepare("--source", source, "--tokenizer", model, "--validation-fraction", 0.1)
+        dataset = json.loads((folder / "dataset.json").read_text())
+        self.assertEqual((dataset["vocab_size"], dataset["pad_id"], dataset["eos_id"]), (1200, 0, 1))
+        expected = [ids + [1] for ids in self.spm_encode(model, texts)]
+        train, validation = read_shards(folder, "train"), read_shards(folder, "validation")
+        self.assertEqual(sorted(train + validation), sorted(expected))
+        self.assertIn(2, expected[-1])  # unk, which the model has no bytes for
+
     def test_sentencepiece_and_protobuf_do_not_meet_in_one_process(self):
         libraries = subprocess.run(["ldd", PREPARE], capture_output=True, text=True, check=True).stdout
         self.assertIn("libsentencepiece", libraries)
         self.assertNotIn("libprotobuf", libraries)
+
+
+class Terminal(PrepareTest):
+    def test_a_progress_bar_is_drawn_on_a_terminal_and_wiped_at_the_end(self):
+        source = self.write("a.txt", "\n".join(sentences(3000)))
+        terminal, theirs = pty.openpty()
+        process = subprocess.Popen([PREPARE, "--cache", self.cache, "--source", source, "--vocab", "800", "--split", "line"],
+                                   stdout=subprocess.PIPE, stderr=theirs)
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal whose other side is closed
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        os.close(terminal)
+        out, _ = process.communicate()
+        self.assertEqual(process.returncode, 0, shown)
+        *frames, last = shown.decode().split("\r\x1b[K")
+        bars = [re.fullmatch(r"(.+) \[(#*)(\.*)\] +(\d+)%.*", frame) for frame in frames if frame]
+        self.assertTrue(bars and all(bars), shown)
+        self.assertEqual(list(dict.fromkeys(bar[1] for bar in bars)), ["hashing", "training the tokenizer", "tokenizing"])
+        for bar in bars:
+            self.assertEqual(len(bar[2] + bar[3]), 30)
+            self.assertAlmostEqual(len(bar[2]), 30 * int(bar[4]) / 100, delta=1)
+        self.assertTrue(last.startswith("prepared "), last)
+        self.assertIn("dataset_dir", json.loads(out.splitlines()[-1]))  # data stays on standard output
 
 
 class Requests(PrepareTest):
