@@ -93,6 +93,12 @@ bool Holds(const Range& range, double value) {
          (range.open_high ? value < range.high : value <= range.high);
 }
 
+// Whole numbers in full: 1000000, not 1e+06.
+std::string InFull(double value) {
+  const bool whole = std::abs(value) < 1e15 && value == std::floor(value);
+  return whole ? absl::StrCat(static_cast<int64_t>(value)) : absl::StrCat(value);
+}
+
 std::string Bounds(const Range& range) {
   if (range.high < 1e6) {
     return absl::StrCat("in ", range.open_low ? "(" : "[", range.low, ", ", range.high,
@@ -267,7 +273,7 @@ std::vector<Problem> ValidateFields(const v1::TrialSpec& spec) {
     if (IsPresetSize(range.path) && !trial.model().preset().empty() && NumberAt(trial, path) == 0) continue;
     const double value = NumberAt(trial, path);
     if (!Holds(range, value)) {
-      problems.Add(std::string(range.path), "must be ", Bounds(range), ", not ", value, ": ",
+      problems.Add(std::string(range.path), "must be ", Bounds(range), ", not ", InFull(value), ": ",
                    std::string(range.advice));
     }
   }

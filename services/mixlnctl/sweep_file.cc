@@ -54,21 +54,27 @@ absl::StatusOr<std::string> ReadText(Io& io, const std::string& path) {
   return text;
 }
 
-// Looks at the data of all cells: each different corpus, tokenizer and context once, with the largest batch.
+// Looks at the data of all cells: each different corpus, tokenizer, context and vocabulary once, with the
+// largest batch.
 void CheckCells(SweepFile& file) {
-  std::map<std::string, std::pair<v1::DataSpec, int64_t>> data;
+  struct Need {
+    v1::DataSpec data;
+    int64_t tokens = 0;
+  };
+  std::map<std::pair<std::string, int32_t>, Need> needs;
   for (const v1::Cell& cell : file.cells) {
     const v1::DataSpec& spec = cell.spec().data();
-    auto& [kept, tokens] = data[spec.SerializeAsString()];
+    auto& [kept, tokens] = needs[{spec.SerializeAsString(), cell.spec().model().vocab_size()}];
     kept = spec;
     tokens = std::max<int64_t>(tokens, int64_t{cell.spec().train().batch().sequences()} * spec.context());
   }
-  for (const auto& [key, entry] : data) {
-    const DataFindings findings = CheckData(entry.first, entry.second);
-    for (const std::string& problem : findings.problems) {
-      const bool known = std::any_of(file.problems.begin(), file.problems.end(),
-                                     [&](const Problem& p) { return p.message == problem; });
-      if (!known) AddProblem(file, "data.source", problem);
+  for (const auto& [key, need] : needs) {
+    const DataFindings findings = CheckData(need.data, need.tokens, key.second);
+    for (const auto& [field, problem] : findings.problems) {
+      const bool known =
+          std::any_of(file.problems.begin(), file.problems.end(),
+                      [&, &problem = problem](const Problem& p) { return p.message == problem; });
+      if (!known) AddProblem(file, field, problem);
     }
     for (const std::string& note : findings.notes) {
       if (std::find(file.notes.begin(), file.notes.end(), note) == file.notes.end())

@@ -1,4 +1,5 @@
 """Bad input starts nothing and is explained in full: each case of the list, against the real programs."""
+import gzip
 import json
 import pathlib
 import re
@@ -79,6 +80,12 @@ class BadInput(unittest.TestCase):
     def test_a_missing_corpus(self):
         self.refuse(sweep_text("x", self.cluster.folder / "nowhere.txt", GRID), r"nowhere\.txt")
 
+    def test_a_corpus_that_is_a_folder_or_cut_off(self):
+        self.refuse(sweep_text("x", self.cluster.folder, GRID), r"is a folder")
+        path = self.cluster.folder / "cut.txt.gz"
+        path.write_bytes(gzip.compress(corpus_text().encode())[:2000])
+        self.refuse(sweep_text("x", path, GRID), r"cut\.txt\.gz is damaged")
+
     def test_an_empty_corpus(self):
         self.refuse(sweep_text("x", self.cluster.write("empty.txt", ""), GRID), r"empty\.txt.*empty")
 
@@ -93,6 +100,28 @@ class BadInput(unittest.TestCase):
     def test_a_tokenizer_whose_vocabulary_does_not_match(self):
         text = self.edit("model: {hidden_size", "model: {vocab_size: 500, hidden_size")
         self.refuse(text, r"vocab.*500.*400|vocab.*400.*500")
+
+    def test_a_given_tokenizer_that_is_none_or_has_another_vocabulary(self):
+        def given(path, text=self.good):
+            return text.replace("tokenizer: {train: {vocab: 400}}", f"tokenizer: {{model: {path}}}")
+        line, _ = self.line_of(self.good, "tokenizer:")
+        self.refuse(given(self.cluster.folder / "none.model"), rf"bad\.yaml:{line}:\d+: .*there is no file .*none\.model")
+        self.refuse(given(self.corpus), rf"bad\.yaml:{line}:\d+: .*not a SentencePiece model")
+        subprocess.run(["spm_train", f"--input={self.corpus}", f"--model_prefix={self.cluster.folder / 'given'}", "--vocab_size=420"],
+                       check=True, capture_output=True)
+        text = self.edit("model: {hidden_size", "model: {vocab_size: 500, hidden_size")
+        self.refuse(given(self.cluster.folder / "given.model", text), r"bad\.yaml:5:\d+: model\.vocab_size: .*500.*420")
+
+    def test_numbers_are_shown_in_full_and_must_be_finite(self):
+        self.refuse(self.edit("layers: 4", "layers: 1000000"), r"must be in \[1, 10000\], not 1000000")
+        self.refuse(self.edit("alpha: 0.25", "alpha: .nan"), r"bad\.yaml:\d+:\d+: .*alpha.*finite")
+
+    def test_files_that_are_no_sweeps(self):
+        self.refuse("", r"bad\.yaml:1:1: .*empty")
+        self.refuse("a: [1, 2\nb: }", r"bad\.yaml:\d+:\d+: .*not YAML")
+        self.refuse("- 1\n", r"bad\.yaml:1:1: .*not a list")
+        self.refuse(self.good + "---\n" + self.good, r"bad\.yaml:\d+:\d+: .*second document")
+        self.refuse(self.edit("  eval:", "  train: {steps: 3}\n  eval:"), r"bad\.yaml:\d+:\d+: .*train.*twice")
 
     def test_more_ranks_than_all_workers_offer(self):
         self.refuse(self.good + "  resources: {ranks: 3}\n", r"3 .*(slots|ranks)")
@@ -151,6 +180,22 @@ class BadSurroundings(unittest.TestCase):
             done = self.run_coordinator("--listen", address, "--metrics-listen", "127.0.0.1:0", "--state-dir", cluster.folder / "other")
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr, rf"{address}.*in use")
+
+    def test_a_metrics_port_in_use_and_a_folder_that_cannot_be_written_stop_a_worker(self):
+        with Cluster() as cluster:
+            def worker(**changes):
+                flags = {"state_dir": cluster.folder / "w", "artifacts": cluster.folder / "a", "metrics_listen": "127.0.0.1:0", **changes}
+                flags = [word for name, value in flags.items() for word in ("--" + name.replace("_", "-"), str(value))]
+                done = subprocess.run([BIN / "mixln-worker", "--coordinator", f"127.0.0.1:{cluster.port}", *flags],
+                                      capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 1)
+                return done.stderr
+            taken = cluster.coordinator.address["metrics"]
+            self.assertRegex(worker(metrics_listen=taken), rf"{taken}.*in use")
+            self.assertRegex(worker(metrics_listen="0.0.0.0:0"), "loopback")
+            blocked = cluster.write("file", "a file where a folder should be")
+            self.assertIn(str(blocked), worker(state_dir=blocked / "state"))
+            self.assertIn(str(blocked), worker(artifacts=blocked / "artifacts"))
 
     def test_a_state_folder_that_cannot_be_written(self):
         with Cluster() as cluster:
