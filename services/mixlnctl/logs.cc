@@ -47,7 +47,7 @@ absl::Status Read(Io& io, Client& client, v1::ReadLogRequest request, bool attem
         },
         [] { return true; });
     if (end.stopped || end.status.ok()) return absl::OkStatus();
-    const absl::Status error = client.Error(end.status);
+    absl::Status error = client.Error(end.status);
     if (!request.follow() || attempt_ended || !MayComeBack(end.status)) return error;
     if (failures == 0) io.err << "waiting for the log: " << error.message() << std::endl;
     std::this_thread::sleep_for(base::Backoff({}, failures++, /*draw=*/0));

@@ -35,8 +35,8 @@ int main(int argc, char** argv) {
         tokens += processor.EncodeAsIds(lines[i]).size();
     }
   };
-  std::vector<std::thread> threads;
-  for (int i = 0; i < std::atoi(argv[3]); ++i) threads.emplace_back(work);
+  std::vector<std::thread> threads(static_cast<size_t>(std::max(1, std::atoi(argv[3]))));
+  for (auto& thread : threads) thread = std::thread(work);
   for (auto& thread : threads) thread.join();
   std::printf("%zu lines, %zu tokens\n", lines.size(), tokens.load());
 }

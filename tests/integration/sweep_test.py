@@ -192,7 +192,7 @@ class WholeSweep(unittest.TestCase):
 
     def test_a_restarted_worker_adopts_its_ranks(self):
         worker = self.cluster.start_worker("worker", "--slots", "2")
-        self.submit("adopted", {"train.seed": [0]}, steps=800)
+        self.submit("adopted", {"train.seed": [0]}, steps=2400)
         wait_until(lambda: self.cluster.states("adopted") == {"RUNNING"}, "the trial to train")
         (pid,) = self.cluster.rank_pids()
         worker.kill()
@@ -201,7 +201,7 @@ class WholeSweep(unittest.TestCase):
         self.wait("adopted")
         (trial,) = self.cluster.trials("adopted").values()
         self.assertEqual(len(trial["attempts"]), 1)
-        self.assertEqual(curve_steps(self.cluster, trial["id"]), list(range(1, 801)))
+        self.assertEqual(curve_steps(self.cluster, trial["id"]), list(range(1, 2401)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #include "worker/trainer/diagnostics/activation_variance.h"
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 namespace mixln::worker::trainer::diagnostics {
