@@ -91,7 +91,7 @@ def trial(folder, attempt="attempt"):
                       "kv_heads": 0, "rope_theta": 10000, "norm_eps": 1e-6, "tie_embeddings": False},
             "norm": {"placement": "PLACEMENT_MIX", "alpha": 0.5, "post_layers": 1,
                      "layer_placements": ["PLACEMENT_POST", "PLACEMENT_PRE"]},
-            "init": {"std": 0.02, "embedding_std": 0.02},
+            "init": {"std": 0.02, "embedding_std": 0.02, "from": ""},
             "data": {"source": [], "tokenizer": {"model": ""}, "reading": "READING_PACKED", "context": 32,
                      "validation_fraction": 0.1, "split": "DOCUMENT_SPLIT_LINE"},
             "train": {"steps": str(STEPS), "batch": {"sequences": 16, "micro_sequences": 8}, "lr": 0.02, "warmup_steps": "5",
@@ -101,7 +101,7 @@ def trial(folder, attempt="attempt"):
             "eval": {"every_steps": "100", "tokens": "1000"},
             "checkpoint": {"every_steps": "20"},
             "resources": {"device": "DEVICE_CPU", "ranks": 1, "priority": 0},
-            "retry": {"max_retries": 0}, "limits": {"max_runtime_seconds": "0"},
+            "retry": {"max_retries": 0}, "limits": {"max_runtime_seconds": "0", "detect_collapse": True},
         },
         "dataset_dir": str(folder / "data"), "attempt_dir": str(folder / attempt), "resume_from": "", "threads": 1, "gpu": -1,
     }
@@ -346,6 +346,40 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual(code, 76, rank.log())
         self.assertEqual(rank.of("failed")[-1][1]["cause"], "FAILURE_CAUSE_DIVERGED")
         self.assertIn("step_done", rank.events()[-2])  # the evidence
+
+    def collapse(self):
+        """A deep Post-LN at a learning rate that it cannot stand."""
+        layers = 24
+        self.config["spec"]["model"].update(layers=layers)
+        self.config["spec"]["norm"] = {"placement": "PLACEMENT_POST", "alpha": 0, "post_layers": layers,
+                                       "layer_placements": ["PLACEMENT_POST"] * layers}
+        self.config["spec"]["train"].update(lr=0.03, clip_norm=0, weight_decay=0)
+        self.config["spec"]["checkpoint"]["every_steps"] = "13"
+
+    def test_a_run_that_collapses_is_a_result_and_one_that_goes_on_judges_alike(self):
+        self.collapse()
+        code, rank = self.run_trial()
+        self.assertEqual(code, 76, rank.log())
+        failed = rank.of("failed")[-1]
+        self.assertEqual(failed[1]["cause"], "FAILURE_CAUSE_DIVERGED")
+        self.assertIn("the model has collapsed and ignores its input", failed[1]["message"])
+        self.assertLess(failed[0], STEPS // 2)
+        steps = rank.of("step_done")
+        self.assertAlmostEqual(steps[-1][1]["loss"], steps[-1][1]["unigram_loss"], delta=0.15)
+        # The same from its checkpoint: it is found at the same step, with the same words.
+        self.config["resume_from"] = str(self.folder / "attempt/checkpoints/step-000000013")
+        self.config["attempt_dir"] = str(self.folder / "again")
+        code, resumed = self.run_trial(name="resumed")
+        self.assertEqual(code, 76, resumed.log())
+        self.assertEqual(resumed.of("started")[0][1]["resume_step"], "13")
+        self.assertEqual(resumed.of("failed"), [failed])
+
+    def test_a_collapse_is_let_be_where_it_is_asked_for(self):
+        self.collapse()
+        self.config["spec"]["limits"]["detect_collapse"] = False
+        self.config["spec"]["train"]["steps"] = "60"
+        code, rank = self.run_trial()
+        self.assertEqual(code, 0, rank.log())
 
     def test_arguments(self):
         version = subprocess.run([BIN / "mixln-trainer", "--version"], capture_output=True, text=True, check=True)

@@ -79,6 +79,9 @@ Init ReadInit(ObjectReader reader) {
   Init init;
   ReadPositive(reader, "std", init.std);
   ReadPositive(reader, "embedding_std", init.embedding_std);
+  reader.Read("from", init.from);
+  reader.Require(init.from.empty() || init.from.starts_with('/'), "from",
+                 "must be an absolute path, or empty");
   reader.Finish();
   return init;
 }
@@ -179,6 +182,7 @@ Spec ReadSpec(ObjectReader reader) {
   retry.Finish();
   ObjectReader limits = reader.ReadObject("limits");
   ReadNotNegative(limits, "max_runtime_seconds", spec.max_runtime_seconds);
+  limits.Read("detect_collapse", spec.detect_collapse);
   limits.Finish();
   reader.Finish();
   return spec;

@@ -42,6 +42,7 @@ struct Norm {
 struct Init {
   double std = 0;
   double embedding_std = 0;
+  std::string from;  // absolute folder; empty: none
   bool operator==(const Init&) const = default;
 };
 
@@ -114,6 +115,7 @@ struct Spec {
   Resources resources;
   int32_t max_retries = 0;
   int64_t max_runtime_seconds = 0;
+  bool detect_collapse = false;
   bool operator==(const Spec&) const = default;
 };
 

@@ -7,8 +7,10 @@
 #include <stdexcept>
 
 #include "base/clock/clock.h"
+#include "base/file/durable.h"
 #include "worker/trainer/diagnostics/flops.h"
 #include "worker/trainer/error/error.h"
+#include "worker/trainer/loop/collapse.h"
 #include "worker/trainer/loop/divergence.h"
 #include "worker/trainer/loop/learning_rate.h"
 #include "worker/trainer/loop/say.h"
@@ -53,6 +55,16 @@ diagnostics::ModelSize SizeOf(const config::Spec& spec, const shards::Dataset& d
           .context = spec.data.context};
 }
 
+// Beside the checkpoints, so that what becomes of one (docs/export.md) needs no cache of data.
+void KeepTokenizer(const config::TrialConfig& config) {
+  const auto model = base::ReadFile(config.dataset_dir + "/tokenizer.model");
+  if (absl::IsNotFound(model.status())) return;  // shards that someone made without one
+  absl::Status kept = model.status();
+  if (kept.ok()) kept = base::MakeFolders(config.attempt_dir);
+  if (kept.ok()) kept = base::WriteFileDurably(config.attempt_dir + "/tokenizer.model", *model);
+  if (!kept.ok()) throw error::InputOutputError(std::string(kept.message()));
+}
+
 void ThrowIfDiverged(const std::string& reason) {
   if (!reason.empty()) {
     throw error::DivergedError(reason + "; the run has diverged: lower train.lr, or clip gradients");
@@ -74,9 +86,11 @@ Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, ev
       dataset_(LoadDataset(config)),
       training_set_(dataset_, config.spec),
       evaluation_set_(dataset_, config.spec),
+      unigram_(dataset_),
       engine_(MakeEngine(config, dataset_)),
       writer_(config.attempt_dir),
-      progress_(Resume(config, training_set_.windows(), *engine_)) {
+      progress_(Resume(config, dataset_.vocab_size, training_set_.windows(), *engine_)) {
+  KeepTokenizer(config);
   step_ = progress_.step;
   if (progress_.own) last_checkpoint_ = progress_.step;
 }
@@ -97,6 +111,8 @@ Outcome Trainer::Run() {
   Say("events go to events.jsonl, checkpoints to %s/checkpoints", config_.attempt_dir.c_str());
   if (progress_.step > 0)
     Say("going on after step %lld from %s", Wide(progress_.step), progress_.folder.c_str());
+  if (progress_.step == 0 && !progress_.folder.empty())
+    Say("starting with the weights in %s", progress_.folder.c_str());
   // The rank may have been killed between the checkpoint and its event; telling it twice does no harm.
   if (progress_.own) Report(checkpoint::Describe(progress_.folder, progress_.step));
 
@@ -131,14 +147,17 @@ void Trainer::TrainStep() {
   const bool measure = step == 1 || Due(step, MeasureEvery(), config_.spec.train.steps);
   diagnostics::ActivationVariance variance;
   double total = 0;
+  double unigram_total = 0;
   const auto micro = static_cast<size_t>(MicroRows());
   for (size_t first = 0; first < batch.size(); first += micro) {
-    const size_t rows = std::min(micro, batch.size() - first);
-    total += Compute(training_set_.Read(std::span(batch).subspan(first, rows)), static_cast<double>(targets),
-                     measure ? &variance : nullptr);
+    const size_t count = std::min(micro, batch.size() - first);
+    const data::Rows rows = training_set_.Read(std::span(batch).subspan(first, count));
+    total += Compute(rows, static_cast<double>(targets), measure ? &variance : nullptr);
+    unigram_total += unigram_.Loss(rows);
   }
   events::StepDone done;
   done.loss = total / static_cast<double>(targets);
+  done.unigram_loss = unigram_total / static_cast<double>(targets);
   done.lr = LearningRate(config_.spec.train, progress_.step);
   done.gradient_norm = std::numeric_limits<double>::quiet_NaN();
   if (std::isfinite(done.loss)) {  // else the weights are kept as they were
@@ -157,6 +176,9 @@ void Trainer::TrainStep() {
   done.tokens_per_second = static_cast<double>(targets) / std::max(base::ToSeconds(took), 1e-9);
   Emit(done);
   ThrowIfDiverged(Divergence(step, done.loss, done.gradient_norm));
+  const std::string collapse = Collapse(
+      config_.spec.train, {step, done.loss, done.unigram_loss, unigram_.entropy()}, progress_.loss_history);
+  if (config_.spec.detect_collapse) ThrowIfDiverged(collapse);
 }
 
 double Trainer::Compute(const data::Rows& rows, double global_targets,
@@ -210,8 +232,10 @@ bool Trainer::CheckpointDue() {
 
 void Trainer::StartCheckpoint() {
   Report(writer_.Wait());
-  writer_.Start(MakeManifest(config_, training_set_.windows(), progress_.step, progress_.tokens),
-                engine_->States());
+  checkpoint::Manifest manifest =
+      MakeManifest(config_, training_set_.windows(), progress_.step, progress_.tokens);
+  manifest.loss_history = progress_.loss_history;
+  writer_.Start(std::move(manifest), engine_->States());
   last_checkpoint_ = progress_.step;
 }
 

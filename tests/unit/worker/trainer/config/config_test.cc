@@ -81,6 +81,7 @@ v1::RankConfig Example() {
   spec.mutable_resources()->set_priority(-1);
   spec.mutable_retry()->set_max_retries(3);
   spec.mutable_limits()->set_max_runtime_seconds(3600);
+  spec.mutable_limits()->set_detect_collapse(true);
   return config;
 }
 
