@@ -63,7 +63,7 @@ v1::TrialSpec Defaults() {
   spec.mutable_resources()->set_device(v1::DEVICE_AUTO);
   spec.mutable_resources()->set_ranks(1);
   spec.mutable_retry()->set_max_retries(3);
-  spec.mutable_limits();
+  spec.mutable_limits()->set_detect_collapse(true);
   spec.mutable_sharding()->set_accumulate(v1::ACCUMULATE_REDUCE_EACH);
   spec.mutable_sharding()->set_reshard_after_forward(true);
   return spec;

@@ -253,6 +253,7 @@ double NumberAt(const v1::TrialSpec& spec, const FieldPath& path) {
     case Type::CPPTYPE_INT32: return reflection.GetInt32(*message, path.back());
     case Type::CPPTYPE_INT64: return static_cast<double>(reflection.GetInt64(*message, path.back()));
     case Type::CPPTYPE_ENUM: return reflection.GetEnumValue(*message, path.back());
+    case Type::CPPTYPE_BOOL: return reflection.GetBool(*message, path.back()) ? 1 : 0;
     default: return reflection.GetDouble(*message, path.back());
   }
 }

@@ -43,8 +43,8 @@ FieldPath FindPath(std::string_view path);
 // SetFromText for the field of a trial at a path that is not empty. Messages on the way come into being.
 std::optional<std::string> SetFromText(v1::TrialSpec& spec, const FieldPath& path, const std::string& text);
 
-// Value of the number at `path`, 0 where a message on the way is absent. The path must lead to one number or
-// enum.
+// Value of the number at `path` (true is 1), 0 where a message on the way is absent. The path must lead to
+// one number, enum or bool.
 double NumberAt(const v1::TrialSpec& spec, const FieldPath& path);
 
 }  // namespace mixln::coordinator::sweep

@@ -167,6 +167,9 @@ void CheckTexts(const v1::TrialSpec& spec, Problems& problems) {
                    "is empty or has control characters: give a file or a pattern");
     }
   }
+  if (!spec.init().from().empty() && !NamesAFile(spec.init().from())) {
+    problems.Add("init.from", "has control characters: give the folder of a Hugging Face model");
+  }
   const v1::TokenizerSpec& tokenizer = spec.data().tokenizer();
   if (!tokenizer.model().empty() && !NamesAFile(tokenizer.model())) {
     problems.Add("data.tokenizer.model", "has control characters: give the path of a SentencePiece model");

@@ -101,6 +101,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddFollowCommands(*app, session);
   AddEndCommands(*app, session);
   AddResultsCommand(*app, session);
+  AddExportCommand(*app, session);
   AddNodesCommand(*app, session);
   AddVersionCommand(*app, session);
   AddCompletionCommand(*app, session);

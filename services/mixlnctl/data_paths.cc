@@ -34,8 +34,9 @@ std::vector<std::string> Match(const std::string& pattern) {
 
 }  // namespace
 
-std::vector<PathProblem> ResolvePaths(const std::filesystem::path& folder, v1::DataSpec& data) {
+std::vector<PathProblem> ResolvePaths(const std::filesystem::path& folder, v1::TrialSpec& spec) {
   std::vector<PathProblem> problems;
+  v1::DataSpec& data = *spec.mutable_data();
   std::set<std::string> files;
   for (int i = 0; i < data.source_size(); ++i) {
     const std::string path = Absolute(folder, data.source(i));
@@ -64,6 +65,15 @@ std::vector<PathProblem> ResolvePaths(const std::filesystem::path& folder, v1::D
       problems.push_back({"data.tokenizer.model", absl::StrCat("there is no file ", path)});
     }
     data.mutable_tokenizer()->set_model(path);
+  }
+  if (!spec.init().from().empty()) {
+    const std::string path = Absolute(folder, spec.init().from());
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path + "/config.json", error)) {
+      problems.push_back(
+          {"init.from", absl::StrCat(path, " is no folder of a Hugging Face model: it has no config.json")});
+    }
+    spec.mutable_init()->set_from(path);
   }
   return problems;
 }

@@ -11,13 +11,13 @@
 namespace mixln::services::mixlnctl {
 
 struct PathProblem {
-  std::string field;  // "data.source[0]", "data.tokenizer.model"
+  std::string field;  // "data.source[0]", "data.tokenizer.model", "init.from"
   std::string message;
 };
 
 // Replaces data.source by the sorted absolute paths of the files that its paths and globs name, each once,
-// and data.tokenizer.model by an absolute path; both relative to `folder`. A glob or path that names no file
-// is a problem, and stays as it is.
-std::vector<PathProblem> ResolvePaths(const std::filesystem::path& folder, v1::DataSpec& data);
+// and data.tokenizer.model and init.from by absolute paths; all relative to `folder`. A glob or path that
+// names no file is a problem, and stays as it is.
+std::vector<PathProblem> ResolvePaths(const std::filesystem::path& folder, v1::TrialSpec& spec);
 
 }  // namespace mixln::services::mixlnctl

@@ -39,6 +39,7 @@ void AddLogsCommand(CLI::App& app, Session& session);        // logs
 void AddFollowCommands(CLI::App& app, Session& session);     // watch, wait
 void AddEndCommands(CLI::App& app, Session& session);        // cancel, delete
 void AddResultsCommand(CLI::App& app, Session& session);     // results
+void AddExportCommand(CLI::App& app, Session& session);      // export
 void AddNodesCommand(CLI::App& app, Session& session);       // nodes
 void AddVersionCommand(CLI::App& app, Session& session);     // version
 void AddCompletionCommand(CLI::App& app, Session& session);  // completion

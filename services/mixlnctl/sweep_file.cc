@@ -131,7 +131,7 @@ absl::StatusOr<SweepFile> LoadSweepFile(Io& io, const SweepFileOptions& options)
     const std::filesystem::path folder = options.path == "-"
                                              ? std::filesystem::current_path()
                                              : std::filesystem::absolute(options.path).parent_path();
-    for (const PathProblem& problem : ResolvePaths(folder, *file.spec.mutable_base()->mutable_data())) {
+    for (const PathProblem& problem : ResolvePaths(folder, *file.spec.mutable_base())) {
       AddProblem(file, problem.field, problem.message);
     }
   }

@@ -215,7 +215,6 @@ class TrainerTest(unittest.TestCase):
                 (("world_size",), 0, "world_size: must be"),
                 (("spec", "norm", "layer_placements"), ["PLACEMENT_PRE", "PLACEMENT_DLCL"],
                  "spec: placement dlcl is one of the whole model, not of 1 of 2 layers"),
-                (("world_size",), 2, "world_size: is 2"),
                 (("gpu",), 0, "gpu: is 0")]:
             with self.subTest(words):
                 change(path, value)
@@ -238,6 +237,40 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual(code, 76, rank.log())
         self.assertEqual(rank.of("failed")[-1][1]["cause"], "FAILURE_CAUSE_DIVERGED")
         self.assertIn("step_done", rank.events()[-2])  # the evidence
+
+    def collapse(self):
+        """A deep Post-LN at a learning rate that it cannot stand."""
+        layers = 24
+        self.config["spec"]["model"].update(layers=layers)
+        self.config["spec"]["norm"] = {"placement": "PLACEMENT_POST", "alpha": 0, "post_layers": layers,
+                                       "layer_placements": ["PLACEMENT_POST"] * layers}
+        self.config["spec"]["train"].update(lr=0.03, clip_norm=0, weight_decay=0)
+        self.config["spec"]["checkpoint"]["every_steps"] = "13"
+
+    def test_a_run_that_collapses_is_a_result_and_one_that_goes_on_judges_alike(self):
+        self.collapse()
+        code, rank = self.run_trial()
+        self.assertEqual(code, 76, rank.log())
+        failed = rank.of("failed")[-1]
+        self.assertEqual(failed[1]["cause"], "FAILURE_CAUSE_DIVERGED")
+        self.assertIn("the model has collapsed and ignores its input", failed[1]["message"])
+        self.assertLess(failed[0], STEPS // 2)
+        steps = rank.of("step_done")
+        self.assertAlmostEqual(steps[-1][1]["loss"], steps[-1][1]["unigram_loss"], delta=0.15)
+        # The same from its checkpoint: it is found at the same step, with the same words.
+        self.config["resume_from"] = str(self.folder / "attempt/checkpoints/step-000000013")
+        self.config["attempt_dir"] = str(self.folder / "again")
+        code, resumed = self.run_trial(name="resumed")
+        self.assertEqual(code, 76, resumed.log())
+        self.assertEqual(resumed.of("started")[0][1]["resume_step"], "13")
+        self.assertEqual(resumed.of("failed"), [failed])
+
+    def test_a_collapse_is_let_be_where_it_is_asked_for(self):
+        self.collapse()
+        self.config["spec"]["limits"]["detect_collapse"] = False
+        self.config["spec"]["train"]["steps"] = "60"
+        code, rank = self.run_trial()
+        self.assertEqual(code, 0, rank.log())
 
     def test_arguments(self):
         version = subprocess.run([BIN / "mixln-trainer", "--version"], capture_output=True, text=True, check=True)

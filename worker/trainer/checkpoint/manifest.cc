@@ -76,6 +76,12 @@ std::string ToJson(const Manifest& manifest) {
                       {{"epoch", manifest.data_epoch},
                        {"offset", manifest.data_offset},
                        {"windows", manifest.data_windows}}},
+                     {"loss_history",
+                      {{"block_steps", manifest.loss_history.block_steps},
+                       {"block_sum", manifest.loss_history.block_sum},
+                       {"recent", manifest.loss_history.recent},
+                       {"lowest", manifest.loss_history.lowest},
+                       {"lowest_step", manifest.loss_history.lowest_step}}},
                      {"layer_placements", manifest.layer_placements},
                      {"spec_hash", Hash(manifest.spec_json)},
                      {"spec", Json::parse(manifest.spec_json)},
@@ -105,6 +111,12 @@ Manifest ParseManifest(std::string_view text, const std::string& path) {
     json.at("data").at("epoch").get_to(manifest.data_epoch);
     json.at("data").at("offset").get_to(manifest.data_offset);
     json.at("data").at("windows").get_to(manifest.data_windows);
+    const auto& history = json.at("loss_history");
+    history.at("block_steps").get_to(manifest.loss_history.block_steps);
+    history.at("block_sum").get_to(manifest.loss_history.block_sum);
+    history.at("recent").get_to(manifest.loss_history.recent);
+    history.at("lowest").get_to(manifest.loss_history.lowest);
+    history.at("lowest_step").get_to(manifest.loss_history.lowest_step);
     json.at("layer_placements").get_to(manifest.layer_placements);
     manifest.spec_json = json.at("spec").dump();
     if (json.at("spec_hash") != Hash(manifest.spec_json)) {

@@ -16,7 +16,7 @@
 
 namespace mixln::worker::trainer::checkpoint {
 
-inline constexpr int kFormatVersion = 1;
+inline constexpr int kFormatVersion = 2;
 
 // A range of a tensor's elements in a rank's file.
 struct TensorEntry {
@@ -37,6 +37,17 @@ struct FileEntry {
   bool operator==(const FileEntry&) const = default;
 };
 
+// What the collapse detector (worker/trainer/loop/collapse.h) has seen of the training losses: means over
+// blocks of steps of how far they lay above the unigram model's on the same targets, in nats a token.
+struct LossHistory {
+  int64_t block_steps = 0;     // steps in the block that is not full
+  double block_sum = 0;        // over these
+  std::vector<double> recent;  // means of the last full blocks, oldest first
+  double lowest = 0;           // of all full blocks
+  int64_t lowest_step = 0;     // last step of that block; 0: none was full
+  bool operator==(const LossHistory&) const = default;
+};
+
 // There is no state of a random generator: initial weights and data order are pure functions of the seed, and
 // nothing else is random.
 struct Manifest {
@@ -49,6 +60,7 @@ struct Manifest {
   int64_t data_epoch = 0;
   int64_t data_offset = 0;
   int64_t data_windows = 0;
+  LossHistory loss_history;
   std::vector<std::string> layer_placements;  // "pre", "post", "sandwich", one for each layer
   std::string spec_json;                      // the trial's spec, compact, keys sorted
   std::string precision;                      // "fp32", "bf16"

@@ -93,6 +93,9 @@ Init ReadInit(ObjectReader reader) {
   ReadPositive(reader, "std", init.std);
   ReadPositive(reader, "embedding_std", init.embedding_std);
   reader.Read("scaled", init.scaled);
+  reader.Read("from", init.from);
+  reader.Require(init.from.empty() || init.from.starts_with('/'), "from",
+                 "must be an absolute path, or empty");
   reader.Finish();
   return init;
 }
@@ -203,6 +206,7 @@ Spec ReadSpec(ObjectReader reader) {
   retry.Finish();
   ObjectReader limits = reader.ReadObject("limits");
   ReadNotNegative(limits, "max_runtime_seconds", spec.max_runtime_seconds);
+  limits.Read("detect_collapse", spec.detect_collapse);
   limits.Finish();
   spec.sharding = ReadSharding(reader.ReadObject("sharding"));
   reader.Finish();

@@ -44,6 +44,7 @@ struct Init {
   double std = 0;
   double embedding_std = 0;
   bool scaled = false;
+  std::string from;  // absolute folder; empty: none
   bool operator==(const Init&) const = default;
 };
 
@@ -125,6 +126,7 @@ struct Spec {
   Resources resources;
   int32_t max_retries = 0;
   int64_t max_runtime_seconds = 0;
+  bool detect_collapse = false;
   Sharding sharding;
   bool operator==(const Spec&) const = default;
 };

@@ -4,20 +4,13 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
-#include <numeric>
 #include <string>
 
+#include "worker/trainer/data/unigram.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::data {
 namespace {
-
-template <typename T>
-T Loaded(absl::StatusOr<T> loaded) {
-  if (!loaded.ok())
-    throw error::DataError(std::string(loaded.status().message()) + "; prepare the data again");
-  return *std::move(loaded);
-}
 
 // Rows in order until `limit` targets.
 std::vector<Range> FirstRows(const Corpus& corpus, config::Reading reading, int64_t context, int64_t limit) {
@@ -51,8 +44,11 @@ EvaluationSet::EvaluationSet(const shards::Dataset& dataset, const config::Spec&
                            std::to_string(corpus_.documents()) +
                            " documents and nothing to predict; add text, or raise data.validation_fraction");
   }
-  const std::vector<uint64_t> counts = Loaded(shards::LoadUnigram(dataset));
-  const std::vector<uint16_t> bytes = Loaded(shards::LoadTokenBytes(dataset));
+  const Unigram unigram(dataset);
+  const auto bytes = shards::LoadTokenBytes(dataset);
+  if (!bytes.ok()) {
+    throw error::DataError(std::string(bytes.status().message()) + "; prepare the data again");
+  }
   std::vector<int64_t> occurrences(static_cast<size_t>(dataset.vocab_size));
   std::vector<int64_t> tokens;
   for (const Range& range : ranges_) {
@@ -60,14 +56,12 @@ EvaluationSet::EvaluationSet(const shards::Dataset& dataset, const config::Spec&
     corpus_.Read(range.first, tokens);
     for (size_t i = 1; i < tokens.size(); ++i) ++occurrences[static_cast<size_t>(tokens[i])];
   }
-  const double smoothed_total =
-      static_cast<double>(std::accumulate(counts.begin(), counts.end(), uint64_t{0})) + dataset.vocab_size;
   double loss = 0;
   for (size_t t = 0; t < occurrences.size(); ++t) {
     const auto n = static_cast<double>(occurrences[t]);
-    if (n > 0) loss -= n * std::log((static_cast<double>(counts[t]) + 1) / smoothed_total);
+    if (n > 0) loss += n * unigram.Loss(static_cast<int64_t>(t));
     targets_ += occurrences[t];
-    target_bytes_ += occurrences[t] * bytes[t];
+    target_bytes_ += occurrences[t] * (*bytes)[t];
   }
   unigram_perplexity_ = std::exp(loss / static_cast<double>(targets_));
 }

@@ -24,8 +24,7 @@ class EvaluationSet {
   int64_t targets() const { return targets_; }
   // Bytes of text that the predicted tokens stand for.
   int64_t target_bytes() const { return target_bytes_; }
-  // exp of the mean of -log((c(t) + 1) / (N + V)) over the predicted tokens t, with c(t) the occurrences of t
-  // in the training documents, N their sum and V the vocabulary: a unigram model with add-one smoothing.
+  // exp of the unigram model's mean loss over the predicted tokens.
   double unigram_perplexity() const { return unigram_perplexity_; }
 
   Rows Read(std::span<const Range> ranges) const { return ReadRows(corpus_, ranges, width_, pad_id_); }

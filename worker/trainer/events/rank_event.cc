@@ -51,7 +51,8 @@ Payload PayloadOf(const StepDone& event) {
            {"tokens", Integer64(event.tokens)},
            {"tokens_per_second", Double(event.tokens_per_second)},
            {"layer_gradient_norms", Doubles(event.layer_gradient_norms)},
-           {"layer_activation_variances", Doubles(event.layer_activation_variances)}}};
+           {"layer_activation_variances", Doubles(event.layer_activation_variances)},
+           {"unigram_loss", Double(event.unigram_loss)}}};
 }
 
 Payload PayloadOf(const EvalDone& event) {

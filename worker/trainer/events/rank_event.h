@@ -28,6 +28,7 @@ struct StepDone {
   double tokens_per_second = 0;
   std::vector<double> layer_gradient_norms;
   std::vector<double> layer_activation_variances;
+  double unigram_loss = 0;
 };
 
 struct EvalDone {

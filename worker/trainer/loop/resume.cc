@@ -2,6 +2,7 @@
 
 #include "worker/trainer/checkpoint/checkpoint_reader.h"
 #include "worker/trainer/error/error.h"
+#include "worker/trainer/huggingface/import_model.h"
 #include "worker/trainer/loop/say.h"
 #include "worker/trainer/loop/setup.h"
 
@@ -16,12 +17,16 @@ Progress LoadFrom(const std::string& folder, const config::TrialConfig& config, 
   checkpoint::Load(folder, manifest, engine.States());
   engine.set_updates(manifest.step);
   for (const std::string& difference : differences) Say("%s", difference.c_str());
-  return {manifest.step, manifest.tokens, folder};
+  return {.step = manifest.step,
+          .tokens = manifest.tokens,
+          .folder = folder,
+          .loss_history = manifest.loss_history};
 }
 
 }  // namespace
 
-Progress Resume(const config::TrialConfig& config, int64_t windows, engine::Engine& engine) {
+Progress Resume(const config::TrialConfig& config, int64_t vocab_size, int64_t windows,
+                engine::Engine& engine) {
   for (const std::string& folder : checkpoint::ListCheckpoints(config.attempt_dir)) {
     try {
       Progress progress = LoadFrom(folder, config, windows, engine);
@@ -31,8 +36,15 @@ Progress Resume(const config::TrialConfig& config, int64_t windows, engine::Engi
       Say("%s; trying the checkpoint before it", problem.what());
     }
   }
-  if (config.resume_from.empty()) return {};
-  return LoadFrom(config.resume_from, config, windows, engine);
+  if (!config.resume_from.empty()) return LoadFrom(config.resume_from, config, windows, engine);
+  Progress fresh;
+  fresh.folder = config.spec.init.from;
+  if (!fresh.folder.empty()) {
+    huggingface::ImportModel(
+        fresh.folder, huggingface::ConfigOf(config.spec_json, config.spec.norm.layer_placements, vocab_size),
+        engine.States());
+  }
+  return fresh;
 }
 
 }  // namespace mixln::worker::trainer::loop

@@ -10,9 +10,11 @@
 
 #include "base/clock/clock.h"
 #include "base/failpoint/failpoint.h"
+#include "base/file/durable.h"
 #include "worker/trainer/data/share.h"
 #include "worker/trainer/diagnostics/flops.h"
 #include "worker/trainer/error/error.h"
+#include "worker/trainer/loop/collapse.h"
 #include "worker/trainer/loop/divergence.h"
 #include "worker/trainer/loop/learning_rate.h"
 #include "worker/trainer/loop/memory.h"
@@ -66,6 +68,17 @@ at::Tensor TokensOf(const data::Rows& rows) {
                        at::dtype(at::kLong));
 }
 
+// Beside the checkpoints, so that what becomes of one (docs/export.md) needs no cache of data.
+void KeepTokenizer(const config::TrialConfig& config) {
+  if (config.rank != 0) return;
+  const auto model = base::ReadFile(config.dataset_dir + "/tokenizer.model");
+  if (absl::IsNotFound(model.status())) return;  // shards that someone made without one
+  absl::Status kept = model.status();
+  if (kept.ok()) kept = base::MakeFolders(config.attempt_dir);
+  if (kept.ok()) kept = base::WriteFileDurably(config.attempt_dir + "/tokenizer.model", *model);
+  if (!kept.ok()) throw error::InputOutputError(std::string(kept.message()));
+}
+
 void ThrowIfDiverged(const std::string& reason) {
   if (!reason.empty()) {
     throw error::DivergedError(reason + "; the run has diverged: lower train.lr, or clip gradients");
@@ -103,9 +116,11 @@ Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, ev
       dataset_(LoadDataset(config)),
       training_set_(dataset_, config.spec),
       evaluation_set_(dataset_, config.spec),
+      unigram_(dataset_),
       engine_(MakeEngine(config, dataset_, ranks_.get())),
       writer_(config.attempt_dir, MakePeers(ranks_.get())),
-      progress_(Resume(config, training_set_.windows(), *engine_)) {
+      progress_(Resume(config, dataset_.vocab_size, training_set_.windows(), *engine_)) {
+  KeepTokenizer(config);
   step_ = progress_.step;
   if (progress_.own) last_checkpoint_ = progress_.step;
   // They look into the same folder; should it change while they look, they would train apart.
@@ -136,6 +151,8 @@ Outcome Trainer::Run() {
   Say("events go to events.jsonl, checkpoints to %s/checkpoints", config_.attempt_dir.c_str());
   if (progress_.step > 0)
     Say("going on after step %lld from %s", Wide(progress_.step), progress_.folder.c_str());
+  if (progress_.step == 0 && !progress_.folder.empty())
+    Say("starting with the weights in %s", progress_.folder.c_str());
   // The rank may have been killed between the checkpoint and its event; telling it twice does no harm.
   if (progress_.own) Report(checkpoint::Describe(progress_.folder, progress_.step));
 
@@ -174,14 +191,18 @@ void Trainer::TrainStep() {
   const auto rows = static_cast<int64_t>(batch.size());
   const data::Share share = data::ShareOf(rows, config_.rank, config_.world_size);
   double total = 0;
+  double unigram_total = 0;
   for (int64_t i = 0; i < data::MicroBatches(rows, config_.world_size, micro); ++i) {
-    const auto part = Part(batch, data::MicroBatch(share, i, micro));
+    const data::Rows part = training_set_.Read(Part(batch, data::MicroBatch(share, i, micro)));
     base::failpoint::Hit("trainer.micro_batch");
-    total += Compute(training_set_.Read(part), static_cast<double>(targets), measure ? &variance : nullptr);
+    total += Compute(part, static_cast<double>(targets), measure ? &variance : nullptr);
+    unigram_total += unigram_.Loss(part);
   }
   total = Sum(total);
+  unigram_total = Sum(unigram_total);
   events::StepDone done;
   done.loss = total / static_cast<double>(targets);
+  done.unigram_loss = unigram_total / static_cast<double>(targets);
   done.lr = LearningRate(config_.spec.train, progress_.step);
   done.gradient_norm = std::numeric_limits<double>::quiet_NaN();
   if (std::isfinite(done.loss)) {  // else the weights are kept as they were
@@ -200,6 +221,9 @@ void Trainer::TrainStep() {
   done.tokens_per_second = static_cast<double>(targets) / std::max(base::ToSeconds(took), 1e-9);
   Emit(done);
   ThrowIfDiverged(Divergence(step, done.loss, done.gradient_norm));
+  const std::string collapse = Collapse(
+      config_.spec.train, {step, done.loss, done.unigram_loss, unigram_.entropy()}, progress_.loss_history);
+  if (config_.spec.detect_collapse) ThrowIfDiverged(collapse);
 }
 
 void Trainer::InitializeFromBatch() {
@@ -273,8 +297,10 @@ bool Trainer::CheckpointDue() {
 
 void Trainer::StartCheckpoint() {
   AwaitCheckpoint();
-  writer_.Start(MakeManifest(config_, training_set_.windows(), progress_.step, progress_.tokens),
-                engine_->States());
+  checkpoint::Manifest manifest =
+      MakeManifest(config_, training_set_.windows(), progress_.step, progress_.tokens);
+  manifest.loss_history = progress_.loss_history;
+  writer_.Start(std::move(manifest), engine_->States());
   last_checkpoint_ = progress_.step;
 }
 

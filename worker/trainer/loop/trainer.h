@@ -14,6 +14,7 @@
 #include "worker/trainer/config/config.h"
 #include "worker/trainer/data/evaluation_set.h"
 #include "worker/trainer/data/training_set.h"
+#include "worker/trainer/data/unigram.h"
 #include "worker/trainer/engine/engine.h"
 #include "worker/trainer/events/control_socket.h"
 #include "worker/trainer/events/event_log.h"
@@ -72,6 +73,7 @@ class Trainer {
   shards::Dataset dataset_;
   data::TrainingSet training_set_;
   data::EvaluationSet evaluation_set_;
+  data::Unigram unigram_;
   std::unique_ptr<engine::Engine> engine_;
   checkpoint::CheckpointWriter writer_;
   Progress progress_;

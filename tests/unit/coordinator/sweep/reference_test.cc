@@ -70,9 +70,8 @@ TEST(SweepFileReference, GivesEveryTypeAndDefault) {
     std::string type = TypeName(field);
     if (type.starts_with("a ")) type = type.substr(2);
     EXPECT_EQ(row.type, type) << path;
-    if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING ||
-        field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL) {
-      EXPECT_EQ(row.value, field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL ? "false" : "none") << path;
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+      EXPECT_EQ(row.value, "none") << path;
     } else if (row.value == "required" || row.value == "none" || row.value == "the preset's") {
       EXPECT_EQ(NumberAt(defaults, fields), 0) << path;
     } else {

@@ -45,6 +45,7 @@ Manifest Example() {
   manifest.data_epoch = 1;
   manifest.data_offset = 12;
   manifest.data_windows = 50;
+  manifest.loss_history = {3, 0.1 + 0.2, {-1.0 / 3, 0.25}, -1.0 / 3, 16};
   manifest.layer_placements = {"post", "post", "pre", "pre"};
   manifest.spec_json =
       R"({"model":{"layers":4},"train":{"batch":{"micro_sequences":0,"sequences":2},"lr":0.001,"precision":"PRECISION_FP32"}})";

@@ -87,6 +87,7 @@ v1::RankConfig Example() {
   spec.mutable_sharding()->set_reshard_after_forward(true);
   spec.mutable_sharding()->set_activation_checkpointing(true);
   config.set_address("10.0.0.7");
+  spec.mutable_limits()->set_detect_collapse(true);
   return config;
 }
 
