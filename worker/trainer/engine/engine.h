@@ -95,8 +95,8 @@ class Engine {
 
   // Fills in those weights, while the others are the initial ones: before the first update of a fresh run,
   // not of one that goes on from saved States(). `tokens` are int64 [batch, time + 1], the micro-batches of
-  // the first global batch, of several ranks this one's, perhaps none. Does nothing for models whose initial weights
-  // do not depend on it.
+  // the first global batch, of several ranks this one's, perhaps none. Does nothing for models whose initial
+  // weights do not depend on it.
   void InitializeFromBatch(const std::vector<at::Tensor>& tokens);
 
   // One micro-batch. `tokens` is int64 [batch, time + 1], time <= context: inputs and, one on, their targets.

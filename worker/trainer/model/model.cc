@@ -136,9 +136,9 @@ Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
   fsdp::Unit& unit = add_unit(last, compute);
   if (!sums_.empty()) add_sum(unit, kLastSum);
   fsdp::Unit& owner = shape.tie_embeddings ? embedding : unit;
-  head_ = std::make_unique<Head>(norm::Norm{unit.Vector(kFinalNorm), unit.VectorGradient(kFinalNorm),
-                                            shape.norm_kind, shape.norm_eps},
-                                 owner, owner.Find(shape.tie_embeddings ? kTable : kHead));
+  head_ = std::make_unique<Head>(
+      norm::Norm{unit.Vector(kFinalNorm), unit.VectorGradient(kFinalNorm), shape.norm_kind, shape.norm_eps},
+      owner, owner.Find(shape.tie_embeddings ? kTable : kHead));
   pipeline_.emplace(unit_list_, fsdp::Pipeline::Options{execution.reshard, shape.tie_embeddings});
 }
 

@@ -45,8 +45,8 @@ class Model {
 
   // inputs and targets int64 [batch, time], mask uint8 [batch, time] or undefined, all contiguous. Returns
   // the sum of negative log-likelihoods in nats. Where gradient_scale is not 0, adds the gradient of
-  // gradient_scale·sum, and gives `variance` (null: not wanted) each layer's output. Ranks call it together, each
-  // with rows of its own.
+  // gradient_scale·sum, and gives `variance` (null: not wanted) each layer's output. Ranks call it together,
+  // each with rows of its own.
   double Loss(const at::Tensor& inputs, const at::Tensor& targets, const at::Tensor& mask,
               double gradient_scale, diagnostics::ActivationVariance* variance = nullptr);
 
