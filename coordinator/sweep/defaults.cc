@@ -39,6 +39,7 @@ v1::TrialSpec Defaults() {
   model.set_norm_eps(1e-6);
   spec.mutable_norm()->set_placement(v1::PLACEMENT_MIX);
   spec.mutable_norm()->set_alpha(0.25);  // the paper's best share at 1B
+  spec.mutable_norm()->set_kind(v1::NORM_KIND_RMSNORM);
   spec.mutable_init()->set_std(0.02);
   spec.mutable_init()->set_embedding_std(0.02);
   v1::DataSpec& data = *spec.mutable_data();

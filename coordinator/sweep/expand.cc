@@ -51,7 +51,7 @@ std::string Reason(const std::string& path, const std::vector<std::string>& valu
   const v1::NormSpec& norm = spec.norm();
   if (path != "norm.alpha") return absl::StrCat(several, " give the same trial");
   if (norm.placement() != v1::PLACEMENT_MIX) {
-    return absl::StrCat(several, " mean nothing to placement ", std::string(PlacementName(norm.placement())));
+    return absl::StrCat(several, " mean nothing to placement ", PlacementName(norm.placement()));
   }
   return absl::StrCat(several, " give ", norm.post_layers(),
                       norm.post_layers() == 1 ? " post layer of " : " post layers of ",

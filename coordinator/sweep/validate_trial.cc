@@ -34,6 +34,9 @@ constexpr double kAny = 1e300;  // no upper bound but that the number is finite
 // Smallest vocabulary: pad, eos and unk, 256 bytes, and room for letters.
 constexpr int kMinVocabulary = 300;
 
+// Of placement group; the trainer's number (worker/trainer/norm/group.h).
+constexpr int kGroups = 8;
+
 constexpr std::string_view kSizeAdvice = "give it, or name a preset";
 
 constexpr Range kRanges[] = {
@@ -187,6 +190,30 @@ void CheckTexts(const v1::TrialSpec& spec, Problems& problems) {
   }
 }
 
+bool IsOfALayer(int placement) {
+  return v1::Placement_IsValid(placement) && placement != v1::PLACEMENT_UNSPECIFIED &&
+         placement != v1::PLACEMENT_MIX && placement != v1::PLACEMENT_DLCL &&
+         placement != v1::PLACEMENT_CUSTOM;
+}
+
+std::vector<std::string> LayerPlacementNames() {
+  std::vector<std::string> names;
+  const auto& type = *v1::Placement_descriptor();
+  for (int i = 0; i < type.value_count(); ++i) {
+    if (IsOfALayer(type.value(i)->number())) names.push_back(ValueName(*type.value(i)));
+  }
+  return names;
+}
+
+// Whether a placement that was given beside a vector agrees with it.
+bool Describes(v1::Placement placement, const google::protobuf::RepeatedField<int>& vector) {
+  if (placement == v1::PLACEMENT_CUSTOM) return true;
+  return std::all_of(vector.begin(), vector.end(), [&](int layer) {
+    const bool mixes = layer == v1::PLACEMENT_PRE || layer == v1::PLACEMENT_POST;
+    return placement == v1::PLACEMENT_MIX ? mixes : layer == placement;
+  });
+}
+
 void RelateShape(const v1::ModelSpec& model, Problems& problems) {
   const int hidden = model.hidden_size(), heads = model.heads(), kv_heads = model.kv_heads();
   if (heads < 1) return;
@@ -204,32 +231,66 @@ void RelateShape(const v1::ModelSpec& model, Problems& problems) {
   }
 }
 
-void RelateNorm(const v1::NormSpec& norm, int layers, Problems& problems) {
-  if (norm.post_layers() != 0) {
-    problems.Add("norm.post_layers", "is computed from norm.alpha and model.layers: leave it out");
-  }
+// What is wrong with a vector of placements itself.
+void CheckVector(const v1::NormSpec& norm, int layers, Problems& problems) {
   const auto& vector = norm.layer_placements();
-  if (vector.empty()) return;
   if (layers >= 1 && vector.size() != layers) {
     problems.Add("norm.layer_placements", "has ", vector.size(), vector.size() == 1 ? " entry" : " entries",
                  " for a model of ", layers, layers == 1 ? " layer" : " layers", ": give one for each layer");
   }
   for (int i = 0; i < vector.size(); ++i) {
-    if (vector[i] != v1::PLACEMENT_PRE && vector[i] != v1::PLACEMENT_POST) {
-      problems.Add(absl::StrCat("norm.layer_placements[", i, "]"),
-                   "must be pre or post: it is the placement of one layer");
+    const std::string path = absl::StrCat("norm.layer_placements[", i, "]");
+    if (vector[i] == v1::PLACEMENT_DLCL) {
+      problems.Add(path, "is dlcl, a placement of the whole model: write norm.placement: dlcl instead");
+      return;
+    }
+    if (!IsOfALayer(vector[i])) {
+      problems.Add(path, "must be ", absl::StrJoin(LayerPlacementNames(), ", "),
+                   ": it is the placement of one layer");
       return;
     }
   }
-  const auto post = std::count(vector.begin(), vector.end(), v1::PLACEMENT_POST);
-  if ((norm.placement() == v1::PLACEMENT_PRE && post > 0) ||
-      (norm.placement() == v1::PLACEMENT_POST && post < vector.size())) {
-    problems.Add("norm.placement", "is ", std::string(PlacementName(norm.placement())),
+}
+
+void RelateNorm(const v1::NormSpec& norm, int layers, Problems& problems) {
+  if (norm.post_layers() != 0) {
+    problems.Add("norm.post_layers", "is computed from norm.alpha and model.layers: leave it out");
+  }
+  if (norm.layer_placements().empty()) {
+    if (norm.placement() == v1::PLACEMENT_CUSTOM) {
+      problems.Add("norm.placement",
+                   "is custom, but norm.layer_placements is missing: give the placement of each layer");
+    }
+    return;
+  }
+  CheckVector(norm, layers, problems);
+  if (norm.placement() != v1::PLACEMENT_UNSPECIFIED &&
+      !Describes(norm.placement(), norm.layer_placements())) {
+    problems.Add("norm.placement", "is ", PlacementName(norm.placement()),
                  ", but norm.layer_placements says otherwise: leave one of them out");
   }
   if (norm.alpha() != 0) {
     problems.Add("norm.alpha",
                  "and norm.layer_placements are two ways to say the same: leave one of them out");
+  }
+}
+
+// What a placement asks of the rest of the model.
+void RelateLayers(const v1::TrialSpec& spec, const v1::ModelSpec& model, Problems& problems) {
+  const auto has = [&](v1::Placement placement) {
+    const auto& vector = spec.norm().layer_placements();
+    return spec.norm().placement() == placement ||
+           std::find(vector.begin(), vector.end(), placement) != vector.end();
+  };
+  if (has(v1::PLACEMENT_GROUP) && model.hidden_size() % kGroups != 0) {
+    const bool by_layer = !spec.norm().layer_placements().empty();
+    problems.Add(by_layer ? "norm.layer_placements" : "norm.placement", "group norms ", kGroups,
+                 " groups of channels, which do not divide hidden_size ", model.hidden_size(),
+                 ": choose a multiple of ", kGroups);
+  }
+  if (has(v1::PLACEMENT_DEEPNORM) && spec.init().scaled()) {
+    problems.Add("init.scaled",
+                 "does not go with deepnorm, which has an initialization of its own: leave it out");
   }
 }
 
@@ -291,6 +352,7 @@ std::vector<Problem> ValidateRelations(const v1::TrialSpec& spec) {
   ApplyPreset(model);
   RelateShape(model, problems);
   RelateNorm(spec.norm(), model.layers(), problems);
+  RelateLayers(spec, model, problems);
   const int vocab = spec.data().tokenizer().train().vocab();
   if (model.vocab_size() > 0 && spec.data().tokenizer().has_train() && vocab >= kMinVocabulary &&
       model.vocab_size() != vocab) {

@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "coordinator/sweep/resolve.h"
 #include "services/mixlnctl/exit_codes.h"
 #include "services/mixlnctl/format.h"
@@ -39,21 +40,28 @@ std::string WithAge(const google::protobuf::Timestamp& time) {
 }
 
 std::string LayerText(const v1::NormSpec& norm) {
-  std::string text(coordinator::sweep::PlacementName(norm.placement()));
-  if (norm.layer_placements_size() > 0) {
+  std::string text = coordinator::sweep::PlacementName(norm.placement());
+  if (norm.placement() == v1::PLACEMENT_CUSTOM) {
+    const auto name = [](std::string* out, int layer) {
+      out->append(coordinator::sweep::PlacementName(static_cast<v1::Placement>(layer)));
+    };
+    absl::StrAppend(&text, ", layers ", absl::StrJoin(norm.layer_placements(), ", ", name));
+  } else if (norm.layer_placements_size() > 0 && coordinator::sweep::HasAlpha(norm.placement())) {
     absl::StrAppend(&text, ", ", norm.post_layers(), " of ", Plural(norm.layer_placements_size(), "layer"),
                     " post");
   }
   if (norm.placement() == v1::PLACEMENT_MIX) absl::StrAppend(&text, " (alpha ", norm.alpha(), ")");
+  if (norm.kind() == v1::NORM_KIND_LAYERNORM) absl::StrAppend(&text, ", LayerNorm");
   return text;
 }
 
-std::string ModelText(const v1::ModelSpec& model) {
+std::string ModelText(const v1::TrialSpec& spec) {
+  const v1::ModelSpec& model = spec.model();
   std::string text = model.preset();
   absl::StrAppend(&text, text.empty() ? "" : ", ", Plural(model.layers(), "layer"), " of ",
                   model.hidden_size(), " channels, ", Plural(model.heads(), "head"));
   if (model.vocab_size() > 0) {
-    absl::StrAppend(&text, ", ", FormatCount(static_cast<double>(coordinator::sweep::ParameterCount(model))),
+    absl::StrAppend(&text, ", ", FormatCount(static_cast<double>(coordinator::sweep::ParameterCount(spec))),
                     " parameters");
   }
   return text;
@@ -83,7 +91,7 @@ void DescribeSweep(Io& io, const v1::Sweep& sweep, const v1::ListTrialsResponse&
     Line(io, "Swept", absl::StrCat(p.path(), " over ", values));
   }
   if (!trials.trials().empty()) {
-    Line(io, "Model", ModelText(trials.trials(0).spec().model()));
+    Line(io, "Model", ModelText(trials.trials(0).spec()));
     Line(io, "Training", TrainText(trials.trials(0).spec()));
   }
   for (const std::string& note : sweep.notes()) Line(io, "Note", note);
@@ -164,7 +172,7 @@ void DescribeTrial(Io& io, const v1::Trial& trial) {
   Line(io, "Started", WithAge(trial.start_time()));
   Line(io, "Ended", WithAge(trial.end_time()));
   Line(io, "Trained", trial.train_seconds() > 0 ? FormatDuration(trial.train_seconds()) : "");
-  Line(io, "Model", ModelText(trial.spec().model()));
+  Line(io, "Model", ModelText(trial.spec()));
   Line(io, "Norms", LayerText(trial.spec().norm()));
   Line(io, "Training", TrainText(trial.spec()));
   Line(io, "Step", absl::StrCat(progress.step(), " of ", trial.spec().train().steps()));

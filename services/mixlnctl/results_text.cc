@@ -77,8 +77,9 @@ absl::Status PrintResults(Io& io, OutputFormat format, const v1::Results& result
   const std::string star = io.out_style.Yellow(io.unicode ? "★" : "*");
   for (const auto& row : results.rows()) {
     std::string spread = FormatSpread(row.perplexity_mean(), row.perplexity_stddev(), plus_minus);
-    std::vector<std::string> cells{row.best() ? star : "", absl::StrCat(row.alpha()),
-                                   absl::StrCat(row.post_layers())};
+    const bool has_alpha = coordinator::sweep::HasAlpha(row.placement());
+    std::vector<std::string> cells{row.best() ? star : "", has_alpha ? absl::StrCat(row.alpha()) : "-",
+                                   has_alpha ? absl::StrCat(row.post_layers()) : "-"};
     for (const std::string& path : others) cells.push_back(ValueOf(row, path));
     cells.insert(cells.end(),
                  {row.best() ? io.out_style.Bold(spread) : spread, FormatLoss(row.bits_per_byte_mean()),
@@ -86,7 +87,7 @@ absl::Status PrintResults(Io& io, OutputFormat format, const v1::Results& result
                   row.train_seconds_mean() > 0 ? FormatDuration(row.train_seconds_mean()) : "-",
                   RowState(row, io.out_style)});
     if (wide) {
-      cells.insert(cells.end(), {std::string(coordinator::sweep::PlacementName(row.placement())),
+      cells.insert(cells.end(), {coordinator::sweep::PlacementName(row.placement()),
                                  FormatLoss(row.loss_mean()), absl::StrJoin(row.trial_ids(), ",")});
     }
     table.AddRow(std::move(cells));

@@ -69,12 +69,13 @@ void PrintCells(Io& io, const SweepFile& file, bool wide) {
     for (const auto& p : cell.parameters()) row.push_back(p.value());
     row.resize(1 + static_cast<size_t>(file.spec.sweep().parameters_size()));
     const bool sized = spec.model().vocab_size() > 0;
-    row.insert(
-        row.end(),
-        {std::string(coordinator::sweep::PlacementName(spec.norm().placement())),
-         absl::StrCat(spec.norm().post_layers(), "/", spec.model().layers()),
-         sized ? FormatCount(static_cast<double>(coordinator::sweep::ParameterCount(spec.model()))) : "-",
-         FormatCount(static_cast<double>(TrainTokens(spec)))});
+    row.insert(row.end(),
+               {coordinator::sweep::PlacementName(spec.norm().placement()),
+                coordinator::sweep::HasAlpha(spec.norm().placement())
+                    ? absl::StrCat(spec.norm().post_layers(), "/", spec.model().layers())
+                    : "-",
+                sized ? FormatCount(static_cast<double>(coordinator::sweep::ParameterCount(spec))) : "-",
+                FormatCount(static_cast<double>(TrainTokens(spec)))});
     if (wide) {
       row.insert(row.end(), {absl::StrCat(spec.model().layers()), absl::StrCat(spec.train().steps()),
                              absl::StrCat(spec.train().lr()), absl::StrCat(spec.train().seed()),

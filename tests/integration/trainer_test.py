@@ -90,8 +90,8 @@ def trial(folder, attempt="attempt"):
             "model": {"preset": "", "vocab_size": 0, "hidden_size": 32, "intermediate_size": 64, "layers": 2, "heads": 2,
                       "kv_heads": 0, "rope_theta": 10000, "norm_eps": 1e-6, "tie_embeddings": False},
             "norm": {"placement": "PLACEMENT_MIX", "alpha": 0.5, "post_layers": 1,
-                     "layer_placements": ["PLACEMENT_POST", "PLACEMENT_PRE"]},
-            "init": {"std": 0.02, "embedding_std": 0.02, "from": ""},
+                     "layer_placements": ["PLACEMENT_POST", "PLACEMENT_PRE"], "kind": "NORM_KIND_RMSNORM"},
+            "init": {"std": 0.02, "embedding_std": 0.02, "scaled": False, "from": ""},
             "data": {"source": [], "tokenizer": {"model": ""}, "reading": "READING_PACKED", "context": 32,
                      "validation_fraction": 0.1, "split": "DOCUMENT_SPLIT_LINE"},
             "train": {"steps": str(STEPS), "batch": {"sequences": 16, "micro_sequences": 8}, "lr": 0.02, "warmup_steps": "5",
@@ -252,6 +252,23 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual(rank.losses(), {s: l for s, l in self.straight.losses().items() if s > 60})
         self.assertEqual(self.tensors(self.config["attempt_dir"]), self.tensors(self.shared / "straight-attempt"))
 
+    def test_what_only_some_placements_learn_goes_on_bit_for_bit_too(self):
+        for placement in ("ADMIN", "DLCL"):
+            straight = trial(self.folder, f"{placement}-straight")
+            straight["spec"]["norm"] = {"placement": f"PLACEMENT_{placement}", "alpha": 0, "post_layers": 0,
+                                        "layer_placements": 2 * [f"PLACEMENT_{placement}"], "kind": "NORM_KIND_LAYERNORM"}
+            straight["spec"]["train"]["steps"] = "40"
+            code, rank = self.run_trial(straight, f"{placement}-1")
+            self.assertEqual(code, 0, rank.log())
+            self.assertEqual("initializing weights from the first global batch" in rank.log(), placement == "ADMIN")
+            resumed = dict(straight, attempt_dir=str(self.folder / f"{placement}-resumed"),
+                           resume_from=str(self.folder / f"{placement}-straight/checkpoints/step-000000020"))
+            code, again = self.run_trial(resumed, f"{placement}-2")
+            self.assertEqual(code, 0, again.log())
+            self.assertNotIn("initializing weights", again.log())
+            self.assertEqual(again.losses(), {s: l for s, l in rank.losses().items() if s > 20})
+            self.assertEqual(self.tensors(resumed["attempt_dir"], 40), self.tensors(straight["attempt_dir"], 40))
+
     def test_a_stop_leaves_a_checkpoint_to_go_on_from(self):
         for stop in (lambda rank: rank.send(b"stop"), lambda rank: rank.process.send_signal(signal.SIGTERM)):
             rank = Rank(self.folder / "rank", self.config)
@@ -302,9 +319,14 @@ class TrainerTest(unittest.TestCase):
     def test_a_checkpoint_of_another_placement_is_refused(self):
         self.config["resume_from"] = str(self.shared / "straight-attempt/checkpoints/step-000000060")
         self.config["spec"]["norm"] = {"placement": "PLACEMENT_PRE", "alpha": 0, "post_layers": 0,
-                                       "layer_placements": ["PLACEMENT_PRE", "PLACEMENT_PRE"]}
+                                       "layer_placements": ["PLACEMENT_PRE", "PLACEMENT_PRE"], "kind": "NORM_KIND_RMSNORM"}
         self.assert_refused(64, "FAILURE_CAUSE_BAD_CONFIG",
                             "was trained as mix with 1 post layers of 2; this trial is pre")
+
+    def test_a_checkpoint_of_another_kind_of_norm_is_refused(self):
+        self.config["resume_from"] = str(self.shared / "straight-attempt/checkpoints/step-000000060")
+        self.config["spec"]["norm"]["kind"] = "NORM_KIND_LAYERNORM"
+        self.assert_refused(64, "FAILURE_CAUSE_BAD_CONFIG", "norm.kind is \"NORM_KIND_RMSNORM\" there")
 
     # Bad input.
 
@@ -323,6 +345,8 @@ class TrainerTest(unittest.TestCase):
                 (("spec", "model", "heads"), 3, "spec.model.heads: is 3, but must divide hidden_size 32"),
                 (("spec", "norm", "alpha"), "half", "spec.norm.alpha: is \"half\""),
                 (("spec", "model", "vocab_size"), 65, "spec.model.vocab_size: is 65, but the data set"),
+                (("spec", "norm", "layer_placements"), ["PLACEMENT_PRE", "PLACEMENT_DLCL"],
+                 "spec: placement dlcl is one of the whole model, not of 1 of 2 layers"),
                 (("world_size",), 2, "world_size: is 2"),
                 (("gpu",), 0, "gpu: is 0")]:
             with self.subTest(words):
@@ -341,7 +365,7 @@ class TrainerTest(unittest.TestCase):
     def test_a_run_that_diverges_is_a_result(self):
         self.config["spec"]["train"].update(lr=1e30, clip_norm=0, warmup_steps="1", weight_decay=0)
         self.config["spec"]["norm"] = {"placement": "PLACEMENT_PRE", "alpha": 0, "post_layers": 0,
-                                       "layer_placements": ["PLACEMENT_PRE", "PLACEMENT_PRE"]}
+                                       "layer_placements": ["PLACEMENT_PRE", "PLACEMENT_PRE"], "kind": "NORM_KIND_RMSNORM"}
         code, rank = self.run_trial()
         self.assertEqual(code, 76, rank.log())
         self.assertEqual(rank.of("failed")[-1][1]["cause"], "FAILURE_CAUSE_DIVERGED")

@@ -1,5 +1,5 @@
 """Logits, loss and every gradient in fp32: pre against Hugging Face, every placement against the plain reference in fp64.
-‖Δ‖₂/‖ref‖₂ ≤ 1e-5 for each tensor, on odd shapes too."""
+‖Δ‖₂/‖ref‖₂ ≤ 1e-5 for each tensor, on odd shapes too. And no token changes the logits before it."""
 import sys
 import unittest
 
@@ -67,15 +67,18 @@ class Fp32(unittest.TestCase):
 
         self.check(cases, 2, expected)
 
-    def test_every_placement_equals_the_formulas(self):
+    def check_formulas(self, norm_kind, placements_list):
         cases = []
-        for placements in ("pre", "post", "mix", ["pre", "post", "pre"]):
+        for placements in placements_list:
             for what, changes, rows, time, masked in SHAPES:
                 if changes.get("layers") == 1 and isinstance(placements, list):
                     continue
-                m = mixln.model(placements, **changes)
+                if "group" in placements and changes.get("hidden_size", 8) % 8 != 0:
+                    changes = dict(changes, hidden_size=changes["heads"] * 8)
+                m = mixln.model(placements, norm_kind=norm_kind, **changes)
                 weights = reference.weights_of(m, seed=1)
-                cases.append((f"{placements}: {what}", m, weights, mixln.batch(m, rows, time, seed=2, mask=masked)))
+                cases.append((f"{placements}, {norm_kind}: {what}", m, weights,
+                              mixln.batch(m, rows, time, seed=2, mask=masked)))
 
         def expected(m, weights, batch):
             w = reference.plain_weights(weights, torch.float64)
@@ -85,6 +88,29 @@ class Fp32(unittest.TestCase):
             return logits, loss.item(), {n: t.grad for n, t in w.items()}
 
         self.check(cases, 1, expected)
+
+    def test_every_placement_equals_the_formulas(self):
+        self.check_formulas("rmsnorm", mixln.PLACEMENTS)
+
+    def test_every_placement_with_layer_norms_equals_the_formulas(self):
+        self.check_formulas("layernorm", mixln.PLACEMENTS)
+
+    def test_layers_of_different_placements_equal_the_formulas(self):
+        self.check_formulas("rmsnorm", [["pre", "post", "pre"], ["sandwich", "deepnorm", "admin"], ["lns", "group", "lns"]])
+        self.check_formulas("layernorm", [["group", "admin", "sandwich"]])
+
+    def test_no_token_sees_a_later_one(self):
+        for placements in mixln.PLACEMENTS:
+            m = mixln.model(placements)
+            weights = reference.weights_of(m)
+            batch = mixln.batch(m, 2, 24)
+            changed = dict(batch, tokens=batch["tokens"].clone())
+            changed["tokens"][:, 13] = (batch["tokens"][:, 13] + 1) % m["vocab_size"]
+            one, other = mixln.run_all(PROGRAM, [((m, [b], weights, ["logits"]), {}) for b in (batch, changed)])
+            one, other = one["tensors"]["logits"], other["tensors"]["logits"]
+            with self.subTest(placements):
+                self.assertTrue(torch.equal(one[:, :13], other[:, :13]))
+                self.assertTrue(torch.all((one[:, 13:] != other[:, 13:]).any(-1)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@
 //   request.json   the model; "threads"; "tensors": [{name, shape}] of weights.f32, empty: the initial
 //   weights;
 //                  "batches": [{batch, time, mask, lr}] of tokens.i64 [batch, time + 1] and, where "mask",
-//                  mask.u8; "outputs": any of logits, gradients (both of the first batch), parameters
+//                  mask.u8; "initialize": whether all batches are the first global batch, from which initial
+//                  weights may depend; "outputs": any of logits, gradients (both of the first batch),
+//                  parameters
 //   result.json    "losses": mean negative log-likelihood and "gradient_norms" of each batch; "parameters";
 //   "tensors" of
 //                  output.f32
@@ -44,6 +46,9 @@ EngineOptions OptionsOf(const json& model) {
   for (const std::string name : model.at("placements")) {
     options.placements.push_back(mixln::worker::trainer::norm::ParsePlacement(name));
   }
+  options.norm_kind = model.at("norm_kind") == "layernorm" ? mixln::worker::trainer::norm::Kind::kLayer
+                                                           : mixln::worker::trainer::norm::Kind::kRms;
+  options.scaled_init = model.at("scaled_init");
   options.seed = model.at("seed");
   options.bf16 = model.at("bf16");
   options.weight_decay = model.at("weight_decay");
@@ -114,6 +119,11 @@ void Run(const std::string& folder) {
   Engine engine(OptionsOf(request.at("model")));
   if (!request.at("tensors").empty()) LoadWeights(folder, request.at("tensors"), engine);
   const std::vector<Batch> batches = ReadBatches(folder, request);
+  if (request.value("initialize", false)) {
+    std::vector<at::Tensor> tokens;
+    for (const Batch& batch : batches) tokens.push_back(batch.tokens);
+    engine.InitializeFromBatch(tokens);
+  }
 
   json result = {
       {"parameters", engine.parameters()}, {"losses", json::array()}, {"gradient_norms", json::array()}};

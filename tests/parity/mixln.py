@@ -11,15 +11,19 @@ import torch
 torch.set_num_threads(1)
 
 MODEL = dict(vocab_size=61, hidden_size=48, intermediate_size=88, layers=3, heads=4, kv_heads=4, rope_theta=10000.0,
-             norm_eps=1e-6, tie_embeddings=False, seed=7, bf16=False, weight_decay=0.0, clip_norm=0.0, context=64)
+             norm_eps=1e-6, norm_kind="rmsnorm", tie_embeddings=False, scaled_init=False, seed=7, bf16=False, weight_decay=0.0,
+             clip_norm=0.0, context=64)
+
+PLACEMENTS = ["pre", "post", "mix", "sandwich", "deepnorm", "admin", "lns", "group", "dlcl"]
 
 
 def model(placements="pre", **changes):
-    """The model of a request: `placements` is pre, post, mix (the first layer post), or a list."""
+    """The model of a request: `placements` is one of all layers, mix (the first layer post), or a list."""
     m = dict(MODEL, **changes)
-    if isinstance(placements, str):
-        post = {"pre": 0, "post": m["layers"], "mix": 1}[placements]
-        placements = ["post"] * post + ["pre"] * (m["layers"] - post)
+    if placements == "mix":
+        placements = ["post"] + ["pre"] * (m["layers"] - 1)
+    elif isinstance(placements, str):
+        placements = [placements] * m["layers"]
     return dict(m, placements=placements)
 
 
@@ -33,7 +37,7 @@ def batch(m, rows, time, seed=0, mask=False, lr=None):
     return dict(tokens=tokens, mask=keep, lr=lr)
 
 
-def write(folder, m, batches, weights=None, outputs=(), threads=1, serve=False):
+def write(folder, m, batches, weights=None, outputs=(), threads=1, serve=False, initialize=False):
     entries = []
     for b in batches:
         entry = dict(batch=b["tokens"].shape[0], time=b["tokens"].shape[1] - 1, mask=b["mask"] is not None)
@@ -41,7 +45,8 @@ def write(folder, m, batches, weights=None, outputs=(), threads=1, serve=False):
             entry["lr"] = b["lr"]
         entries.append(entry)
     tensors = [dict(name=n, shape=list(w.shape)) for n, w in (weights or {}).items()]
-    request = dict(model=m, threads=threads, tensors=tensors, batches=entries, outputs=list(outputs), serve=serve)
+    request = dict(model=m, threads=threads, tensors=tensors, batches=entries, outputs=list(outputs), serve=serve,
+                   initialize=initialize)
     with open(os.path.join(folder, "request.json"), "w") as f:
         json.dump(request, f)
 

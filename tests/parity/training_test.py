@@ -1,5 +1,5 @@
 """20 AdamW updates, 10 of them warm-up, in fp32: every loss within 1e-5 relative, every parameter within 1e-3, the gradient
-norm before clipping too. pre against Hugging Face with torch's AdamW, post and mix against the plain reference."""
+norm before clipping too. pre against Hugging Face with torch's AdamW, every placement against the plain reference."""
 import sys
 import unittest
 
@@ -18,7 +18,7 @@ def batches_of(m, masked):
 
 
 def train(m, parameters, logits_of, batches):
-    """torch's AdamW: norm weights do not decay."""
+    """torch's AdamW: vectors do not decay."""
     groups = [dict(params=[p for p in parameters.values() if p.dim() > 1], weight_decay=m["weight_decay"]),
               dict(params=[p for p in parameters.values() if p.dim() == 1], weight_decay=0.0)]
     optimizer = torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.999), eps=1e-8)
@@ -45,7 +45,7 @@ class Training(unittest.TestCase):
         for name, parameter in parameters.items():
             self.assertLessEqual(mixln.relative(ours["tensors"]["parameter:" + name], parameter), 1e-3, name)
             # The comparison is worth something only if training moved the parameter further than its limit.
-            self.assertGreater(mixln.relative(parameter, weights[name]), 3e-3, name)
+            self.assertGreater(mixln.relative(parameter, weights[name]), 1.5e-3, name)
 
     def test_pre_trains_like_hugging_face(self):
         for what, changes in (("plain", {}), ("decay and clipping", dict(weight_decay=0.1, clip_norm=0.5)),
@@ -59,10 +59,10 @@ class Training(unittest.TestCase):
                 losses, norms = train(m, parameters, lambda tokens: hf(tokens).logits, batches)
                 self.compare(m, weights, batches, losses, norms, parameters)
 
-    def test_post_and_mix_train_like_the_formulas(self):
-        for placements in ("post", "mix"):
-            with self.subTest(placements):
-                m = mixln.model(placements, weight_decay=0.05, clip_norm=1.0)
+    def test_every_placement_trains_like_the_formulas(self):
+        for placements, norm_kind in [*((p, "rmsnorm") for p in mixln.PLACEMENTS), *((p, "layernorm") for p in mixln.PLACEMENTS)]:
+            with self.subTest(f"{placements}, {norm_kind}"):
+                m = mixln.model(placements, norm_kind=norm_kind, weight_decay=0.05, clip_norm=1.0)
                 weights = reference.weights_of(m)
                 batches = batches_of(m, masked=False)
                 w = reference.plain_weights(weights, torch.float64)

@@ -15,7 +15,8 @@ namespace {
 
 // Parts of the spec that make another model, data order or optimization when they change. Placements are
 // compared by the layers' vector.
-constexpr const char* kDefining[] = {"/model/", "/init/", "/data/reading", "/data/context", "/train/"};
+constexpr const char* kDefining[] = {"/model/",       "/norm/kind",    "/init/",
+                                     "/data/reading", "/data/context", "/train/"};
 // Parts of those that do not.
 constexpr const char* kHarmless[] = {"/model/preset", "/train/precision", "/train/batch/micro_sequences",
                                      "/train/deterministic"};

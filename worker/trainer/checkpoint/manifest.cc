@@ -124,8 +124,9 @@ std::string DescribePlacements(const std::vector<std::string>& layer_placements)
                   [&](const std::string& name) { return name == layer_placements.front(); })) {
     return layer_placements.empty() ? "a model without layers" : layer_placements.front();
   }
-  if (std::all_of(layer_placements.begin(), layer_placements.begin() + post,
-                  [](const std::string& name) { return name == "post"; })) {
+  std::vector<std::string> mix(layer_placements.size(), "pre");
+  std::fill_n(mix.begin(), post, "post");
+  if (layer_placements == mix) {
     return "mix with " + std::to_string(post) + " post layers of " + std::to_string(layers);
   }
   std::string all;

@@ -61,7 +61,7 @@ struct Manifest {
   int64_t data_offset = 0;
   int64_t data_windows = 0;
   LossHistory loss_history;
-  std::vector<std::string> layer_placements;  // "pre", "post", one for each layer
+  std::vector<std::string> layer_placements;  // "pre", "post", "sandwich", one for each layer
   std::string spec_json;                      // the trial's spec, compact, keys sorted
   std::string precision;                      // "fp32", "bf16"
   std::string device;                         // "cpu"
@@ -82,7 +82,7 @@ std::string ToJson(const Manifest& manifest);
 // format version.
 Manifest ParseManifest(std::string_view text, const std::string& path);
 
-// "pre", "post", or "mix with 2 post layers of 8".
+// "pre", "sandwich", "mix with 2 post layers of 8", or "a model of layers lns, group".
 std::string DescribePlacements(const std::vector<std::string>& layer_placements);
 
 }  // namespace mixln::worker::trainer::checkpoint

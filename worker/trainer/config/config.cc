@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -22,6 +23,19 @@ template <typename Number>
 void ReadNotNegative(ObjectReader& reader, const char* name, Number& out) {
   reader.Read(name, out);
   reader.Require(out >= 0, name, "must not be below 0");
+}
+
+// Of one layer, as the trial's vector names them.
+constexpr std::initializer_list<const char*> kLayerPlacements = {"pre",   "post", "sandwich", "deepnorm",
+                                                                 "admin", "lns",  "group",    "dlcl"};
+// Of a model.
+constexpr std::initializer_list<const char*> kPlacements = {"pre",   "post", "mix",   "sandwich", "deepnorm",
+                                                            "admin", "lns",  "group", "dlcl",     "custom"};
+
+// An enum's value by its name in lower case.
+std::string ReadName(ObjectReader& reader, const char* name, const char* prefix,
+                     std::initializer_list<const char*> names) {
+  return names.begin()[reader.ReadEnum(name, prefix, names)];
 }
 
 Fence ReadFence(ObjectReader reader) {
@@ -57,20 +71,19 @@ Model ReadModel(ObjectReader reader) {
 
 Norm ReadNorm(ObjectReader reader, int32_t layers) {
   Norm norm;
-  norm.placement = std::vector{
-      "pre", "post",
-      "mix"}[static_cast<size_t>(reader.ReadEnum("placement", "PLACEMENT", {"pre", "post", "mix"}))];
+  norm.placement = ReadName(reader, "placement", "PLACEMENT", kPlacements);
   reader.Read("alpha", norm.alpha);
   reader.Require(norm.alpha >= 0 && norm.alpha <= 1, "alpha", "must lie in [0, 1]");
   reader.Read("post_layers", norm.post_layers);
   reader.Require(norm.post_layers >= 0 && norm.post_layers <= layers, "post_layers",
                  "must lie in [0, " + std::to_string(layers) + "], the model's layers");
-  for (const int place : reader.ReadEnums("layer_placements", "PLACEMENT", {"pre", "post"})) {
-    norm.layer_placements.emplace_back(place == 0 ? "pre" : "post");
+  for (const int place : reader.ReadEnums("layer_placements", "PLACEMENT", kLayerPlacements)) {
+    norm.layer_placements.emplace_back(kLayerPlacements.begin()[place]);
   }
   reader.Require(norm.layer_placements.size() == static_cast<size_t>(layers), "layer_placements",
                  "must have one entry for each of the " + std::to_string(layers) + " layers, not " +
                      std::to_string(norm.layer_placements.size()));
+  norm.kind = ReadName(reader, "kind", "NORM_KIND", {"rmsnorm", "layernorm"});
   reader.Finish();
   return norm;
 }
@@ -79,6 +92,7 @@ Init ReadInit(ObjectReader reader) {
   Init init;
   ReadPositive(reader, "std", init.std);
   ReadPositive(reader, "embedding_std", init.embedding_std);
+  reader.Read("scaled", init.scaled);
   reader.Read("from", init.from);
   reader.Require(init.from.empty() || init.from.starts_with('/'), "from",
                  "must be an absolute path, or empty");
@@ -108,8 +122,7 @@ Data ReadData(ObjectReader reader) {
   reader.Require(data.context >= 2 || data.reading == Reading::kPacked, "context",
                  "a padded row needs at least 2 tokens to have a target");
   ReadNotNegative(reader, "validation_fraction", data.validation_fraction);
-  data.split = std::vector{"file", "line", "paragraph"}[static_cast<size_t>(
-      reader.ReadEnum("split", "DOCUMENT_SPLIT", {"file", "line", "paragraph"}))];
+  data.split = ReadName(reader, "split", "DOCUMENT_SPLIT", {"file", "line", "paragraph"});
   reader.Finish();
   return data;
 }

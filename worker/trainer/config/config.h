@@ -32,16 +32,18 @@ struct Model {
 };
 
 struct Norm {
-  std::string placement;  // "pre", "post", "mix"
+  std::string placement;  // "pre", "mix", "custom"
   double alpha = 0;
   int32_t post_layers = 0;
-  std::vector<std::string> layer_placements;  // "pre" or "post", one for each layer
+  std::vector<std::string> layer_placements;  // "pre", "post", "sandwich", one for each layer
+  std::string kind;                           // "rmsnorm", "layernorm"
   bool operator==(const Norm&) const = default;
 };
 
 struct Init {
   double std = 0;
   double embedding_std = 0;
+  bool scaled = false;
   std::string from;  // absolute folder; empty: none
   bool operator==(const Init&) const = default;
 };

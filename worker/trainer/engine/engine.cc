@@ -2,11 +2,13 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
 
 #include "worker/trainer/model/model.h"
+#include "worker/trainer/norm/group.h"
 #include "worker/trainer/optim/adamw.h"
 #include "worker/trainer/optim/gradient_norm.h"
 
@@ -15,6 +17,21 @@ namespace {
 
 void Require(bool holds, const std::string& problem) {
   if (!holds) throw std::invalid_argument(problem);
+}
+
+void CheckPlacements(const EngineOptions& options) {
+  const auto layers_of = [&](norm::Placement placement) {
+    return std::count(options.placements.begin(), options.placements.end(), placement);
+  };
+  Require(layers_of(norm::Placement::kGroup) == 0 || options.hidden_size % norm::kGroups == 0,
+          "placement group needs a hidden_size that " + std::to_string(norm::kGroups) + " divides, not " +
+              std::to_string(options.hidden_size));
+  const auto connected = layers_of(norm::Placement::kDlcl);
+  Require(connected == 0 || connected == options.layers, "placement dlcl is one of the whole model, not of " +
+                                                             std::to_string(connected) + " of " +
+                                                             std::to_string(options.layers) + " layers");
+  Require(!options.scaled_init || layers_of(norm::Placement::kDeepNorm) == 0,
+          "scaled_init does not go with placement deepnorm, which has an initialization of its own");
 }
 
 model::Shape CheckedShape(const EngineOptions& options) {
@@ -37,6 +54,7 @@ model::Shape CheckedShape(const EngineOptions& options) {
   Require(static_cast<int64_t>(options.placements.size()) == options.layers,
           "placements must name each of the " + std::to_string(options.layers) + " layers, not " +
               std::to_string(options.placements.size()));
+  CheckPlacements(options);
   return {.vocab_size = options.vocab_size,
           .hidden_size = options.hidden_size,
           .intermediate_size = options.intermediate_size,
@@ -46,6 +64,7 @@ model::Shape CheckedShape(const EngineOptions& options) {
           .context = options.context,
           .rope_theta = options.rope_theta,
           .norm_eps = options.norm_eps,
+          .norm_kind = options.norm_kind,
           .tie_embeddings = options.tie_embeddings,
           .bf16 = options.bf16};
 }
@@ -62,7 +81,8 @@ struct Engine::Impl {
   explicit Impl(const EngineOptions& engine_options)
       : options(engine_options),
         model(CheckedShape(engine_options), engine_options.placements,
-              {engine_options.init_std, engine_options.embedding_std, engine_options.seed}),
+              {engine_options.init_std, engine_options.embedding_std, engine_options.scaled_init,
+               engine_options.seed}),
         units(model.units()) {}
 
   void CheckTokens(const at::Tensor& tokens, int64_t longest) const {
@@ -112,6 +132,19 @@ struct Engine::Impl {
 
 Engine::Engine(const EngineOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Engine::~Engine() = default;
+
+bool Engine::depends_on_first_batch() const {
+  return impl_->model.depends_on_first_batch();
+}
+
+void Engine::InitializeFromBatch(const std::vector<at::Tensor>& tokens) {
+  std::vector<at::Tensor> inputs;
+  for (const at::Tensor& rows : tokens) {
+    impl_->CheckTokens(rows, impl_->options.context + 1);
+    inputs.push_back(rows.narrow(1, 0, rows.size(1) - 1).contiguous());
+  }
+  impl_->model.InitializeFromBatch(inputs);
+}
 
 double Engine::ForwardBackward(const at::Tensor& tokens, const at::Tensor& mask, double global_targets,
                                diagnostics::ActivationVariance* variance) {

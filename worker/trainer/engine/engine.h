@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "worker/trainer/diagnostics/activation_variance.h"
+#include "worker/trainer/norm/norm.h"
 #include "worker/trainer/norm/placement.h"
 
 namespace mixln::worker::trainer::engine {
@@ -23,15 +24,17 @@ struct EngineOptions {
   double rope_theta = 10000.0;
   double norm_eps = 1e-6;
   bool tie_embeddings = false;
-  std::vector<norm::Placement> placements;  // one for each layer
-  double init_std = 0.02;
+  std::vector<norm::Placement> placements;  // one for each layer; dlcl for all or none
+  norm::Kind norm_kind = norm::Kind::kRms;  // of every norm
+  double init_std = 0.02;                   // of matrices, but where a placement has a start of its own
   double embedding_std = 0.02;
+  bool scaled_init = false;  // o and down start with init_std/√(2·layers); not with deepnorm
   uint64_t seed = 0;
   bool bf16 = false;  // compute in bf16 with fp32 masters; else all in fp32
   double beta1 = 0.9;
   double beta2 = 0.999;
   double adam_eps = 1e-8;
-  double weight_decay = 0.0;  // decoupled; spares norm weights
+  double weight_decay = 0.0;  // decoupled; spares vectors: norm weights, omega, W
   double clip_norm = 0.0;     // of the global gradient norm; 0: no clipping
   bool deterministic = true;  // on CPUs every kernel is
   int64_t context = 0;        // longest input, in tokens
@@ -69,6 +72,14 @@ class Engine {
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
+
+  // Whether initial weights depend on the first global batch, as Admin's ω does.
+  bool depends_on_first_batch() const;
+
+  // Fills in those weights, while the others are the initial ones: before the first update of a fresh run,
+  // not of one that goes on from saved States(). `tokens` are int64 [batch, time + 1], the micro-batches of
+  // the first global batch. Does nothing for models whose initial weights do not depend on it.
+  void InitializeFromBatch(const std::vector<at::Tensor>& tokens);
 
   // One micro-batch. `tokens` is int64 [batch, time + 1], time <= context: inputs and, one on, their targets.
   // `mask` is uint8 [batch, time], 1 where a target counts; undefined: all count. Adds the gradient of (sum

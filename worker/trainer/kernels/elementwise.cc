@@ -1,5 +1,7 @@
 #include "worker/trainer/kernels/elementwise.h"
 
+#include "worker/trainer/kernels/vector.h"
+
 namespace mixln::worker::trainer::kernels {
 namespace {
 
@@ -31,6 +33,33 @@ MIXLN_CLONES void AddTo(const float* x, float a, const float* y, float b, float*
 }
 MIXLN_CLONES void AddTo(const float* x, float a, const Bf16* y, float b, float* to, int64_t count) {
   Add(x, a, y, b, to, count);
+}
+
+MIXLN_CLONES double Dot(const float* x, const float* y, int64_t count) {
+  return SumOf(count, [=](int64_t i) { return x[i] * y[i]; });
+}
+
+MIXLN_CLONES void ScaleChannels(const float* x, const float* weight, float* to, int64_t columns,
+                                int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    const float* __restrict__ from = x + row * columns;
+    float* __restrict__ out = to + row * columns;
+    for (int64_t c = 0; c < columns; ++c) out[c] = weight[c] * from[c];
+  }
+}
+
+MIXLN_CLONES void ScaleChannelsBackward(const float* x, const float* weight, const float* dy, float* dx,
+                                        float* weight_gradient, int64_t columns, int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    const float* __restrict__ from = x + row * columns;
+    const float* __restrict__ d = dy + row * columns;
+    float* __restrict__ out = dx + row * columns;
+    float* __restrict__ dw = weight_gradient;
+    for (int64_t c = 0; c < columns; ++c) {
+      out[c] = weight[c] * d[c];
+      dw[c] += from[c] * d[c];
+    }
+  }
 }
 
 }  // namespace mixln::worker::trainer::kernels

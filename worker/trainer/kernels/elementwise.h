@@ -16,4 +16,15 @@ void ScaleTo(const Bf16* from, float scale, float* to, int64_t count);
 void AddTo(const float* x, float a, const float* y, float b, float* to, int64_t count);
 void AddTo(const float* x, float a, const Bf16* y, float b, float* to, int64_t count);
 
+// Σ x∘y, summed in fp32; the order depends on the instruction set only.
+double Dot(const float* x, const float* y, int64_t count);
+
+// Over rows of `columns` elements: to = weight∘x.
+void ScaleChannels(const float* x, const float* weight, float* to, int64_t columns, int64_t begin,
+                   int64_t end);
+
+// dx = weight∘dy; adds to weight_gradient[columns] the rows' share, Σ x∘dy.
+void ScaleChannelsBackward(const float* x, const float* weight, const float* dy, float* dx,
+                           float* weight_gradient, int64_t columns, int64_t begin, int64_t end);
+
 }  // namespace mixln::worker::trainer::kernels

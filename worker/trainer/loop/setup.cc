@@ -42,8 +42,10 @@ engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::
   for (const std::string& name : spec.norm.layer_placements) {
     options.placements.push_back(norm::ParsePlacement(name));
   }
+  options.norm_kind = spec.norm.kind == "layernorm" ? norm::Kind::kLayer : norm::Kind::kRms;
   options.init_std = spec.init.std;
   options.embedding_std = spec.init.embedding_std;
+  options.scaled_init = spec.init.scaled;
   options.seed = static_cast<uint64_t>(spec.train.seed);
   options.bf16 = spec.train.precision == config::Precision::kBf16;
   options.beta1 = spec.train.beta1;

@@ -65,6 +65,12 @@ void KeepTokenizer(const config::TrialConfig& config) {
   if (!kept.ok()) throw error::InputOutputError(std::string(kept.message()));
 }
 
+// int64 [rows, width] over the rows' own memory, which the engine only reads.
+at::Tensor TokensOf(const data::Rows& rows) {
+  return at::from_blob(const_cast<int64_t*>(rows.tokens.data()), {rows.rows, rows.width},
+                       at::dtype(at::kLong));
+}
+
 void ThrowIfDiverged(const std::string& reason) {
   if (!reason.empty()) {
     throw error::DivergedError(reason + "; the run has diverged: lower train.lr, or clip gradients");
@@ -116,6 +122,7 @@ Outcome Trainer::Run() {
   // The rank may have been killed between the checkpoint and its event; telling it twice does no harm.
   if (progress_.own) Report(checkpoint::Describe(progress_.folder, progress_.step));
 
+  if (progress_.folder.empty() && engine_->depends_on_first_batch()) InitializeFromBatch();
   // What was due after the checkpoint's step may have been cut off by the stop that made it.
   if (progress_.step > 0 && EvaluationDue() && !Evaluate()) return Stop(Requests().stop_reason());
   while (progress_.step < config_.spec.train.steps) {
@@ -181,11 +188,23 @@ void Trainer::TrainStep() {
   if (config_.spec.detect_collapse) ThrowIfDiverged(collapse);
 }
 
+void Trainer::InitializeFromBatch() {
+  Say("initializing weights from the first global batch");
+  const std::vector<data::Range> batch = training_set_.Batch(0);
+  const auto micro = static_cast<size_t>(MicroRows());
+  std::vector<data::Rows> rows;  // the tensors' memory
+  std::vector<at::Tensor> tokens;
+  for (size_t first = 0; first < batch.size(); first += micro) {
+    rows.push_back(
+        training_set_.Read(std::span(batch).subspan(first, std::min(micro, batch.size() - first))));
+  }
+  for (const data::Rows& part : rows) tokens.push_back(TokensOf(part));
+  engine_->InitializeFromBatch(tokens);
+}
+
 double Trainer::Compute(const data::Rows& rows, double global_targets,
                         diagnostics::ActivationVariance* variance) {
-  // The engine only reads them.
-  const at::Tensor tokens =
-      at::from_blob(const_cast<int64_t*>(rows.tokens.data()), {rows.rows, rows.width}, at::dtype(at::kLong));
+  const at::Tensor tokens = TokensOf(rows);
   at::Tensor mask;
   if (!rows.mask.empty()) {
     mask = at::from_blob(const_cast<uint8_t*>(rows.mask.data()), {rows.rows, rows.width - 1},

@@ -35,6 +35,8 @@ class Trainer {
   Outcome Run();
 
  private:
+  // Finishes a fresh run's initial weights: those that depend on the first global batch.
+  void InitializeFromBatch();
   // One update over the global batch, in micro-batches.
   void TrainStep();
   // One evaluation; false when a stop was asked for before it was done.

@@ -17,15 +17,15 @@ constexpr int64_t kRows = 4;     // of a thread at least
 
 }  // namespace
 
-Head::Head(norm::RmsNormParameter norm, double eps, at::Tensor weight, at::Tensor gradient)
-    : norm_(std::move(norm)), eps_(eps), weight_(std::move(weight)), gradient_(std::move(gradient)) {}
+Head::Head(norm::Norm norm, at::Tensor weight, at::Tensor gradient)
+    : norm_(std::move(norm)), weight_(std::move(weight)), gradient_(std::move(gradient)) {}
 
 Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::Tensor& mask,
                      double gradient_scale) {
   const int64_t rows = x.size(0);
   const bool learn = gradient_scale != 0;
-  norm::RmsNormSaved saved;
-  const at::Tensor hidden = RmsNorm(norm_, eps_, 1.0, x, 1.0, at::Tensor(), weight_.scalar_type(), &saved);
+  norm::NormSaved saved;
+  const at::Tensor hidden = Normalize(norm_, 1.0, x, 1.0, at::Tensor(), weight_.scalar_type(), &saved);
   at::Tensor dhidden;
   if (learn) dhidden = at::empty_like(hidden);
   std::vector<double> losses(static_cast<size_t>(rows));
@@ -52,13 +52,13 @@ Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::T
   }
   Loss loss;
   for (const double row : losses) loss.sum += row;
-  if (learn) loss.dx = RmsNormBackward(norm_, 1.0, saved, dhidden, at::Tensor(), 0.0);
+  if (learn) loss.dx = NormalizeBackward(norm_, 1.0, saved, dhidden, at::Tensor(), 0.0);
   return loss;
 }
 
 at::Tensor Head::Logits(const at::Tensor& x) {
-  norm::RmsNormSaved saved;
-  const at::Tensor hidden = RmsNorm(norm_, eps_, 1.0, x, 1.0, at::Tensor(), weight_.scalar_type(), &saved);
+  norm::NormSaved saved;
+  const at::Tensor hidden = Normalize(norm_, 1.0, x, 1.0, at::Tensor(), weight_.scalar_type(), &saved);
   return Linear(hidden, weight_).to(at::kFloat);
 }
 

@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "worker/trainer/norm/rms_norm.h"
+#include "worker/trainer/norm/norm.h"
 
 namespace mixln::worker::trainer::model {
 
@@ -11,7 +11,7 @@ namespace mixln::worker::trainer::model {
 class Head {
  public:
   // `weight` [vocab, hidden] in the compute type and its fp32 gradient: the head's own, or the embedding's.
-  Head(norm::RmsNormParameter norm, double eps, at::Tensor weight, at::Tensor gradient);
+  Head(norm::Norm norm, at::Tensor weight, at::Tensor gradient);
 
   struct Loss {
     double sum = 0;  // of negative log-likelihoods, in nats
@@ -26,8 +26,7 @@ class Head {
   at::Tensor Logits(const at::Tensor& x);
 
  private:
-  norm::RmsNormParameter norm_;
-  double eps_;
+  norm::Norm norm_;
   at::Tensor weight_;
   at::Tensor gradient_;
 };

@@ -33,24 +33,30 @@ T* Data(const at::Tensor& tensor) {
 
 norm::Sublayer MakeSublayer(const Shape& shape, const norm::SublayerForm& form, int64_t index,
                             fsdp::Unit& unit) {
-  const auto parameter = [&](const norm::NormName& name) {
-    if (name.empty()) return norm::RmsNormParameter{};
-    const fsdp::Segment& segment = unit.Find(Prefix(index) + name + ".weight");
-    return norm::RmsNormParameter{unit.Master(segment), unit.Gradient(segment)};
+  const auto make_norm = [&](const norm::VectorName& name, int groups) {
+    if (name.empty()) return norm::Norm{};
+    const fsdp::Segment& segment = unit.Find(VectorPath(index, name));
+    return norm::Norm{unit.Master(segment), unit.Gradient(segment), shape.norm_kind, shape.norm_eps, groups};
   };
-  return norm::Sublayer(form, {parameter(form.before), parameter(form.inner), parameter(form.after)},
-                        shape.norm_eps, shape.bf16 ? at::kBFloat16 : at::kFloat);
+  norm::Sublayer::Parameters parameters{
+      make_norm(form.before, form.before_groups), make_norm(form.inner, 1), make_norm(form.after, 1), {}};
+  if (!form.omega.empty()) {
+    const fsdp::Segment& segment = unit.Find(VectorPath(index, form.omega));
+    parameters.omega = {unit.Master(segment), unit.Gradient(segment)};
+  }
+  return norm::Sublayer(form, parameters, shape.bf16 ? at::kBFloat16 : at::kFloat);
 }
 
 }  // namespace
 
 std::vector<fsdp::ParameterSpec> LayerParameters(const Shape& shape, const norm::LayerForm& form,
-                                                 int64_t index, double standard_deviation) {
+                                                 int64_t index, const Initialization& initialization) {
   const int64_t hidden = shape.hidden_size;
   const int64_t kv = shape.kv_heads * shape.head_size();
   std::vector<fsdp::ParameterSpec> parameters;
   const auto matrix = [&](const std::string& name, int64_t rows, int64_t columns, bool joined) {
-    parameters.push_back({Prefix(index) + name + ".weight", {rows, columns}, standard_deviation, joined});
+    const double deviation = MatrixDeviation(initialization, form, shape.layers, name, rows, columns);
+    parameters.push_back({Prefix(index) + name + ".weight", {rows, columns}, deviation, joined});
   };
   matrix("self_attn.q_proj", hidden, hidden, false);
   matrix("self_attn.k_proj", kv, hidden, true);
@@ -60,11 +66,23 @@ std::vector<fsdp::ParameterSpec> LayerParameters(const Shape& shape, const norm:
   matrix("mlp.up_proj", shape.intermediate_size, hidden, true);
   matrix("mlp.down_proj", hidden, shape.intermediate_size, false);
   for (const norm::SublayerForm* sublayer : {&form.attention, &form.mlp}) {
-    for (const norm::NormName* name : {&sublayer->before, &sublayer->inner, &sublayer->after}) {
-      if (!name->empty()) parameters.push_back({Prefix(index) + *name + ".weight", {hidden}});
+    for (const norm::VectorName* name :
+         {&sublayer->before, &sublayer->inner, &sublayer->after, &sublayer->omega}) {
+      if (!name->empty()) parameters.push_back({VectorPath(index, *name), {hidden}});
     }
   }
+  if (form.sums_outputs) parameters.push_back(OutputSumParameter(VectorPath(index, kOutputSum), index + 1));
   return parameters;
+}
+
+std::string VectorPath(int64_t index, const norm::VectorName& name) {
+  return Prefix(index) + name + ".weight";
+}
+
+fsdp::ParameterSpec OutputSumParameter(const std::string& name, int64_t outputs) {
+  fsdp::ParameterSpec parameter{name, {outputs}};
+  parameter.start_value = 1.0 / static_cast<double>(outputs);
+  return parameter;
 }
 
 Layer::Layer(const Shape& shape, const norm::LayerForm& form, int64_t index, fsdp::Unit& unit,
@@ -87,6 +105,13 @@ at::Tensor Layer::Forward(const at::Tensor& x, int64_t time) {
   time_ = time;
   const at::Tensor middle = attention_.Leave(Attention(attention_.Enter(x)));
   return mlp_.Leave(Mlp(mlp_.Enter(middle)));
+}
+
+at::Tensor Layer::ForwardAndMeasure(Part part, const at::Tensor& x, int64_t time,
+                                    norm::Sublayer::Summands& summands) {
+  time_ = time;
+  return part == Part::kAttention ? attention_.LeaveAndMeasure(Attention(attention_.Enter(x)), summands)
+                                  : mlp_.LeaveAndMeasure(Mlp(mlp_.Enter(x)), summands);
 }
 
 at::Tensor Layer::Backward(const at::Tensor& dnext) {

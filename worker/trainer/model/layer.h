@@ -8,15 +8,26 @@
 
 #include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/kernels/rope.h"
+#include "worker/trainer/model/initialization.h"
 #include "worker/trainer/model/shape.h"
 #include "worker/trainer/norm/sublayer.h"
 
 namespace mixln::worker::trainer::model {
 
-// The parameters of decoder layer `index` with the norms of `form`. Matrices are in the order q k v o gate up
-// down.
+// The parameters of decoder layer `index` (from 0) with the vectors of `form`. Matrices are in the order q k
+// v o gate up down.
 std::vector<fsdp::ParameterSpec> LayerParameters(const Shape& shape, const norm::LayerForm& form,
-                                                 int64_t index, double standard_deviation);
+                                                 int64_t index, const Initialization& initialization);
+
+// The full name of a vector of layer `index`.
+std::string VectorPath(int64_t index, const norm::VectorName& name);
+
+// A row of DLCL's W over `outputs` outputs; and its name within a layer.
+fsdp::ParameterSpec OutputSumParameter(const std::string& name, int64_t outputs);
+inline constexpr char kOutputSum[] = "output_sum";
+
+// The two sublayers of a decoder layer.
+enum class Part { kAttention, kMlp };
 
 // One decoder layer: causal self-attention with rotary positions, and a SwiGLU MLP, each within its
 // norm::Sublayer. Forward and backward are written out. It keeps what Backward needs from the last Forward;
@@ -29,6 +40,10 @@ class Layer {
   // fp32 [batch·time, hidden] to the same.
   at::Tensor Forward(const at::Tensor& x, int64_t time);
   at::Tensor Backward(const at::Tensor& dnext);
+
+  // One sublayer's forward pass, in fp32 only, with the moments of what it adds up.
+  at::Tensor ForwardAndMeasure(Part part, const at::Tensor& x, int64_t time,
+                               norm::Sublayer::Summands& summands);
 
  private:
   at::Tensor Attention(const at::Tensor& input);

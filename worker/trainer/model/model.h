@@ -8,18 +8,13 @@
 #include "worker/trainer/diagnostics/activation_variance.h"
 #include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/model/head.h"
+#include "worker/trainer/model/initialization.h"
 #include "worker/trainer/model/layer.h"
 #include "worker/trainer/model/shape.h"
+#include "worker/trainer/norm/dlcl.h"
 #include "worker/trainer/norm/placement.h"
 
 namespace mixln::worker::trainer::model {
-
-// How weights start.
-struct Initialization {
-  double standard_deviation = 0;
-  double embedding_standard_deviation = 0;
-  uint64_t seed = 0;
-};
 
 // The decoder: embedding, layers, head, each with its unit. Between the units runs autograd, one Function a
 // unit; weights are not its inputs, the Function holds the unit.
@@ -28,6 +23,13 @@ class Model {
   // One placement for each layer.
   Model(const Shape& shape, const std::vector<norm::Placement>& placements,
         const Initialization& initialization);
+
+  // Whether InitializeFromBatch has something to do.
+  bool depends_on_first_batch() const;
+
+  // Fills in the initial weights that depend on data, while the others are the initial ones (admin_start.h).
+  // inputs int64 [batch, time], contiguous: the micro-batches of the first global batch.
+  void InitializeFromBatch(const std::vector<at::Tensor>& inputs);
 
   // The embedding's unit, each layer's, the head's.
   std::vector<fsdp::Unit*> units();
@@ -43,13 +45,21 @@ class Model {
 
  private:
   // The stream before the head, without autograd.
-  at::Tensor Stream(const at::Tensor& inputs);
+  at::Tensor Decode(const at::Tensor& inputs);
+
+  // What layer `index`, or for index L the head, takes in behind `previous`, the output of the layer before
+  // or the embedding: that itself, or with DLCL the learned sum over `outputs` with it added.
+  at::Tensor InputOf(size_t index, const at::Tensor& previous, std::vector<at::Tensor>& outputs);
 
   Shape shape_;
+  Initialization initialization_;
+  std::vector<norm::LayerForm> forms_;
+  std::shared_ptr<const kernels::RopeTable> rope_;
   std::vector<std::unique_ptr<fsdp::Unit>> units_;
   at::Tensor table_;
   at::Tensor table_gradient_;
   std::vector<std::unique_ptr<Layer>> layers_;
+  std::vector<norm::OutputSum> sums_;  // DLCL's, of each layer and the head; else none
   std::unique_ptr<Head> head_;
 };
 

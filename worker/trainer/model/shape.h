@@ -2,9 +2,11 @@
 
 #include <cstdint>
 
+#include "worker/trainer/norm/norm.h"
+
 namespace mixln::worker::trainer::model {
 
-// Sizes of a LLaMA decoder (Touvron et al. 2023), without what its placement decides.
+// Sizes of a LLaMA decoder (Touvron et al. 2023), without what the placement of its norms decides.
 struct Shape {
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
@@ -15,6 +17,7 @@ struct Shape {
   int64_t context = 0;
   double rope_theta = 0;
   double norm_eps = 0;
+  norm::Kind norm_kind = norm::Kind::kRms;
   bool tie_embeddings = false;
   bool bf16 = false;
 

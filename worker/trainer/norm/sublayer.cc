@@ -51,45 +51,63 @@ at::Tensor Sum(const at::Tensor& x, double a, const at::Tensor& y, double b) {
 
 }  // namespace
 
-Sublayer::Sublayer(const SublayerForm& form, const Parameters& parameters, double eps, at::ScalarType compute)
-    : form_(form), parameters_(parameters), eps_(eps), compute_(compute) {}
+Sublayer::Sublayer(const SublayerForm& form, Parameters parameters, at::ScalarType compute)
+    : form_(form), parameters_(std::move(parameters)), compute_(compute) {}
 
 at::Tensor Sublayer::Enter(const at::Tensor& x) {
   x_ = x;
   if (form_.before.empty()) return Scaled(x, form_.input_scale, compute_);
-  return RmsNorm(parameters_.before, eps_, form_.input_scale, x, 1.0, at::Tensor(), compute_, &before_);
+  return Normalize(parameters_.before, form_.input_scale, x, 1.0, at::Tensor(), compute_, &before_);
+}
+
+at::Tensor Sublayer::Inner(const at::Tensor& branch) {
+  if (form_.inner.empty()) return branch;
+  return Normalize(parameters_.inner, 1.0, Scaled(branch, 1.0, at::kFloat), 1.0, at::Tensor(), at::kFloat,
+                   &inner_);
+}
+
+at::Tensor Sublayer::Add(const at::Tensor& stream, const at::Tensor& inner) {
+  if (form_.after.empty()) return Sum(stream, form_.stream_scale, inner, 1.0);
+  return Normalize(parameters_.after, 1.0, stream, form_.stream_scale, inner, at::kFloat, &after_);
+}
+
+at::Tensor Sublayer::Stream() const {
+  return form_.omega.empty() ? x_ : ScaleStream(parameters_.omega, x_);
 }
 
 at::Tensor Sublayer::Leave(const at::Tensor& branch) {
-  at::Tensor b = branch;
-  if (!form_.inner.empty()) {
-    b = RmsNorm(parameters_.inner, eps_, 1.0, Scaled(branch, 1.0, at::kFloat), 1.0, at::Tensor(), at::kFloat,
-                &inner_);
-  }
-  if (form_.after.empty()) return Sum(x_, form_.stream_scale, b, 1.0);
-  return RmsNorm(parameters_.after, eps_, 1.0, x_, form_.stream_scale, b, at::kFloat, &after_);
+  return Add(Stream(), Inner(branch));
+}
+
+at::Tensor Sublayer::LeaveAndMeasure(const at::Tensor& branch, Summands& summands) {
+  const at::Tensor stream = Stream();
+  const at::Tensor inner = Inner(branch);
+  summands.stream += MomentsOf(Scaled(stream, form_.stream_scale, at::kFloat));
+  summands.branch += MomentsOf(inner);
+  return Add(stream, inner);
 }
 
 at::Tensor Sublayer::LeaveBackward(const at::Tensor& dnext) {
-  dsum_ =
-      form_.after.empty() ? dnext : RmsNormBackward(parameters_.after, 1.0, after_, dnext, at::Tensor(), 0.0);
+  dsum_ = form_.after.empty() ? dnext
+                              : NormalizeBackward(parameters_.after, 1.0, after_, dnext, at::Tensor(), 0.0);
   after_ = {};
   at::Tensor db = dsum_;
   if (!form_.inner.empty()) {
-    db = RmsNormBackward(parameters_.inner, 1.0, inner_, dsum_, at::Tensor(), 0.0);
+    db = NormalizeBackward(parameters_.inner, 1.0, inner_, dsum_, at::Tensor(), 0.0);
     inner_ = {};
   }
   return Scaled(db, 1.0, compute_);
 }
 
 at::Tensor Sublayer::EnterBackward(const at::Tensor& dinput) {
-  const at::Tensor dsum = std::move(dsum_);
-  const RmsNormSaved before = std::move(before_);
+  at::Tensor dsum = std::move(dsum_);
+  const NormSaved before = std::move(before_);
   dsum_ = at::Tensor();
   before_ = {};
+  if (!form_.omega.empty()) dsum = ScaleStreamBackward(parameters_.omega, x_, dsum);
   x_ = at::Tensor();
   if (form_.before.empty()) return Sum(dsum, form_.stream_scale, dinput, form_.input_scale);
-  return RmsNormBackward(parameters_.before, form_.input_scale, before, dinput, dsum, form_.stream_scale);
+  return NormalizeBackward(parameters_.before, form_.input_scale, before, dinput, dsum, form_.stream_scale);
 }
 
 }  // namespace mixln::worker::trainer::norm

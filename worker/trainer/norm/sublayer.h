@@ -2,8 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/trainer/norm/admin.h"
+#include "worker/trainer/norm/norm.h"
+#include "worker/trainer/norm/omega.h"
 #include "worker/trainer/norm/placement.h"
-#include "worker/trainer/norm/rms_norm.h"
 
 namespace mixln::worker::trainer::norm {
 
@@ -18,28 +20,40 @@ namespace mixln::worker::trainer::norm {
 class Sublayer {
  public:
   struct Parameters {
-    RmsNormParameter before;
-    RmsNormParameter inner;
-    RmsNormParameter after;
+    Norm before;
+    Norm inner;
+    Norm after;
+    Omega omega;
   };
 
-  Sublayer(const SublayerForm& form, const Parameters& parameters, double eps, at::ScalarType compute);
+  Sublayer(const SublayerForm& form, Parameters parameters, at::ScalarType compute);
 
   at::Tensor Enter(const at::Tensor& x);
   at::Tensor Leave(const at::Tensor& branch);
   at::Tensor LeaveBackward(const at::Tensor& dnext);
   at::Tensor EnterBackward(const at::Tensor& dinput);
 
+  // What Leave adds up.
+  struct Summands {
+    Moments stream;  // of w·x
+    Moments branch;  // of B(f)
+  };
+  // Leave; adds the moments of what it adds up to `summands`. In fp32 only.
+  at::Tensor LeaveAndMeasure(const at::Tensor& branch, Summands& summands);
+
  private:
+  at::Tensor Stream() const;                                          // ω∘x
+  at::Tensor Inner(const at::Tensor& branch);                         // B(branch)
+  at::Tensor Add(const at::Tensor& stream, const at::Tensor& inner);  // C(w·stream + inner)
+
   SublayerForm form_;
   Parameters parameters_;
-  double eps_;
   at::ScalarType compute_;
 
   at::Tensor x_;
-  RmsNormSaved before_;
-  RmsNormSaved inner_;
-  RmsNormSaved after_;
+  NormSaved before_;
+  NormSaved inner_;
+  NormSaved after_;
   at::Tensor dsum_;  // the gradient of w·x + B(…)
 };
 

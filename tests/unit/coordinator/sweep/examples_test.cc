@@ -54,6 +54,16 @@ TEST(Examples, TheDemoComparesFourAlphasOverTwoSeedsOfAnEightLayerModel) {
                                                          testing::Pair(4, 2), testing::Pair(8, 2)));
 }
 
+TEST(Examples, ThePlacementsExampleComparesAllPlacements) {
+  const auto expansions = ExpandExamples();
+  std::vector<std::string> placements;
+  for (const v1::Cell& cell : expansions.at("placements.yaml").cells) {
+    placements.push_back(PlacementName(cell.spec().norm().placement()));
+  }
+  EXPECT_THAT(placements, testing::UnorderedElementsAre("pre", "post", "mix", "sandwich", "deepnorm", "admin",
+                                                        "lns", "group", "dlcl"));
+}
+
 // The table of sizes in the paper (arXiv 2412.13795): parameters in millions, steps, peak learning rate,
 // warm-up.
 TEST(Examples, ThePapersSettingsAreThePapers) {
@@ -74,7 +84,7 @@ TEST(Examples, ThePapersSettingsAreThePapers) {
     for (const v1::Cell& cell : expansions.at(row.file).cells) {
       const v1::TrialSpec& spec = cell.spec();
       post_layers.push_back(spec.norm().post_layers());
-      EXPECT_NEAR(static_cast<double>(ParameterCount(spec.model())) / 1e6, row.millions, row.millions * 5e-4);
+      EXPECT_NEAR(static_cast<double>(ParameterCount(spec)) / 1e6, row.millions, row.millions * 5e-4);
       EXPECT_EQ(spec.train().steps(), row.steps);
       EXPECT_EQ(spec.train().lr(), row.lr);
       EXPECT_EQ(spec.train().warmup_steps(), row.warmup_steps);

@@ -147,11 +147,54 @@ TEST(Validate, WantsASource) {
 TEST(Validate, RefusesEnumNumbersThatDoNotExist) {
   EXPECT_THAT(After([](auto& base) { base.mutable_train()->set_precision(static_cast<v1::Precision>(77)); }),
               StartsWith("train.precision: is the unknown value number 77"));
-  EXPECT_THAT(After([](auto& base) {
-                for (int i = 0; i < 8; ++i)
-                  base.mutable_norm()->add_layer_placements(static_cast<v1::Placement>(77));
+  EXPECT_THAT(
+      After([](auto& base) {
+        for (int i = 0; i < 8; ++i) base.mutable_norm()->add_layer_placements(static_cast<v1::Placement>(77));
+      }),
+      HasSubstr("norm.layer_placements[0]: must be pre, post, sandwich, deepnorm, admin, lns, group:"));
+}
+
+TEST(Validate, RefusesPlacementsThatTheModelCannotHave) {
+  v1::SweepSpec unswept = Good();
+  unswept.clear_sweep();
+  unswept.mutable_base()->mutable_norm()->Clear();
+  const auto after = [&](auto edit) {
+    v1::SweepSpec spec = unswept;
+    edit(*spec.mutable_base());
+    return Refusal(spec);
+  };
+  const auto with_layers = [&](std::vector<v1::Placement> placements) {
+    return after([&](auto& base) {
+      base.mutable_model()->set_preset("");
+      base.mutable_model()->set_layers(static_cast<int>(placements.size()));
+      for (const auto placement : placements) base.mutable_norm()->add_layer_placements(placement);
+    });
+  };
+  EXPECT_EQ(with_layers({v1::PLACEMENT_SANDWICH, v1::PLACEMENT_ADMIN, v1::PLACEMENT_GROUP}), "");
+  EXPECT_THAT(with_layers({v1::PLACEMENT_PRE, v1::PLACEMENT_DLCL}),
+              HasSubstr("norm.layer_placements[1]: is dlcl, a placement of the whole model: write "
+                        "norm.placement: dlcl instead"));
+  EXPECT_THAT(with_layers({v1::PLACEMENT_MIX}), HasSubstr("norm.layer_placements[0]: must be pre, post,"));
+  EXPECT_THAT(after([](auto& base) { base.mutable_norm()->set_placement(v1::PLACEMENT_CUSTOM); }),
+              HasSubstr("norm.placement: is custom, but norm.layer_placements is missing"));
+  EXPECT_THAT(after([](auto& base) {
+                base.mutable_norm()->set_placement(v1::PLACEMENT_GROUP);
+                base.mutable_model()->set_hidden_size(36);
+                base.mutable_model()->set_heads(2);
               }),
-              HasSubstr("norm.layer_placements[0]: must be pre or post"));
+              HasSubstr("norm.placement: group norms 8 groups of channels, which do not divide hidden_size "
+                        "36: choose a multiple of 8"));
+  EXPECT_THAT(after([](auto& base) {
+                base.mutable_norm()->set_placement(v1::PLACEMENT_DEEPNORM);
+                base.mutable_init()->set_scaled(true);
+              }),
+              HasSubstr("init.scaled: does not go with deepnorm"));
+  EXPECT_EQ(after([](auto& base) {
+              base.mutable_norm()->set_placement(v1::PLACEMENT_DLCL);
+              base.mutable_norm()->set_kind(v1::NORM_KIND_LAYERNORM);
+              base.mutable_init()->set_scaled(true);
+            }),
+            "");
 }
 
 TEST(Validate, FindsValuesThatAreOnlyWrongTogether) {

@@ -272,6 +272,8 @@ TEST(DescribePlacements, SpeaksThePapersWords) {
   EXPECT_EQ(DescribePlacements({"post", "post", "pre", "pre", "pre", "pre", "pre", "pre"}),
             "mix with 2 post layers of 8");
   EXPECT_EQ(DescribePlacements({"pre", "post"}), "a model of layers pre, post");
+  EXPECT_EQ(DescribePlacements({"dlcl", "dlcl"}), "dlcl");
+  EXPECT_EQ(DescribePlacements({"post", "lns"}), "a model of layers post, lns");
 }
 
 }  // namespace

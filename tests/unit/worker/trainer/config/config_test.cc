@@ -49,7 +49,9 @@ v1::RankConfig Example() {
     spec.mutable_norm()->add_layer_placements(placement);
   }
   spec.mutable_init()->set_std(0.02);
+  spec.mutable_norm()->set_kind(v1::NORM_KIND_LAYERNORM);
   spec.mutable_init()->set_embedding_std(0.632);
+  spec.mutable_init()->set_scaled(true);
   spec.mutable_data()->add_source("/corpus/a.txt");
   spec.mutable_data()->mutable_tokenizer()->set_model("/t5.model");
   spec.mutable_data()->mutable_tokenizer()->mutable_train()->set_vocab(1024);
@@ -141,6 +143,19 @@ TEST(Config, ReadsWhatProtobufPrints) {
   EXPECT_EQ(config.spec.norm.alpha, 0.25);
   EXPECT_THAT(config.spec.norm.layer_placements, testing::ElementsAre("post", "pre", "pre", "pre"));
   EXPECT_EQ(config.spec.data.tokenizer.train_vocab, 1024);
+}
+
+TEST(Config, KnowsEveryPlacementOfTheSchema) {
+  const auto& placements = *v1::Placement_descriptor();
+  for (int i = 1; i < placements.value_count(); ++i) {
+    const std::string& name = placements.value(i)->name();
+    json file = json::parse(Print(Example()));
+    file["spec"]["norm"]["placement"] = name;
+    EXPECT_EQ(Refusal(file), "");
+    file["spec"]["norm"]["layer_placements"] = {name, name, name, name};
+    const bool of_layers = name != "PLACEMENT_MIX" && name != "PLACEMENT_CUSTOM";
+    EXPECT_EQ(Refusal(file).empty(), of_layers) << name;
+  }
 }
 
 TEST(Config, NeedsEveryFieldOfTheProtoButTheTokenizersTraining) {

@@ -1,6 +1,7 @@
 #include "worker/trainer/engine/engine.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -32,6 +33,51 @@ at::Tensor Tokens(int64_t rows, int64_t columns) {
 // Embedding and head 2·19·12; a layer 4·12² + 3·12·20 + 2·12; the last norm 12.
 TEST(Engine, CountsItsParameters) {
   EXPECT_EQ(Engine(Small(false)).parameters(), 456 + 2 * 1320 + 12);
+}
+
+// The sweep's test of the same name counts the same model.
+TEST(Engine, CountsWhatEachPlacementLearns) {
+  const auto beyond_pre = [](norm::Placement placement) {
+    EngineOptions options = Small(false);
+    options.hidden_size = 8;
+    options.layers = 3;
+    options.placements.assign(3, norm::Placement::kPre);
+    const int64_t pre = Engine(options).parameters();
+    options.placements.assign(3, placement);
+    return Engine(options).parameters() - pre;
+  };
+  for (const auto placement :
+       {norm::Placement::kPost, norm::Placement::kDeepNorm, norm::Placement::kLns, norm::Placement::kGroup}) {
+    EXPECT_EQ(beyond_pre(placement), 0) << norm::Name(placement);
+  }
+  EXPECT_EQ(beyond_pre(norm::Placement::kSandwich), 3 * 2 * 8);          // two more norms a layer
+  EXPECT_EQ(beyond_pre(norm::Placement::kAdmin), 3 * 2 * 8);             // two omegas a layer
+  EXPECT_EQ(beyond_pre(norm::Placement::kDlcl), 3 * 8 + 1 + 2 + 3 + 4);  // a norm a layer, rows of W
+}
+
+// The same bits whatever the number of threads: rows are summed in fixed blocks.
+TEST(Engine, GivesTheSameVectorGradientsOnAnyNumberOfThreads) {
+  for (const auto placement : {norm::Placement::kAdmin, norm::Placement::kDlcl, norm::Placement::kGroup}) {
+    EngineOptions options = Small(false);
+    options.hidden_size = 16;
+    options.context = 200;
+    options.placements.assign(2, placement);
+    std::vector<std::vector<at::Tensor>> vectors;
+    const int threads = at::get_num_threads();
+    for (const int count : {1, 3}) {
+      at::set_num_threads(count);
+      Engine engine(options);
+      engine.ForwardBackward(Tokens(3, 201), at::Tensor(), 600);
+      vectors.emplace_back();
+      for (const NamedGradient& gradient : engine.Gradients()) {
+        if (gradient.gradient.dim() == 1) vectors.back().push_back(gradient.gradient.clone());
+      }
+    }
+    at::set_num_threads(threads);
+    for (size_t i = 0; i < vectors[0].size(); ++i) {
+      EXPECT_TRUE(at::equal(vectors[0][i], vectors[1][i])) << norm::Name(placement);
+    }
+  }
 }
 
 TEST(Engine, LaysParametersOn64Bytes) {
@@ -132,6 +178,18 @@ TEST(Engine, SaysWhatIsWrongWithItsOptions) {
   } catch (const std::invalid_argument& error) {
     EXPECT_THAT(error.what(), HasSubstr("5 heads, hidden_size 12"));
   }
+}
+
+TEST(Engine, RefusesPlacementsThatItsModelCannotHave) {
+  EngineOptions options = Small(false);
+  options.placements = {norm::Placement::kPre, norm::Placement::kDlcl};
+  EXPECT_THROW(Engine{options}, std::invalid_argument);
+  options.placements = {norm::Placement::kPre, norm::Placement::kGroup};  // 12 channels
+  EXPECT_THROW(Engine{options}, std::invalid_argument);
+  options.placements = {norm::Placement::kPre, norm::Placement::kDeepNorm};
+  EXPECT_NO_THROW(Engine{options});
+  options.scaled_init = true;
+  EXPECT_THROW(Engine{options}, std::invalid_argument);
 }
 
 TEST(Engine, RefusesATokenOutsideOfTheVocabulary) {

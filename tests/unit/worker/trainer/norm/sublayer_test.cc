@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <utility>
 #include <vector>
 
 namespace mixln::worker::trainer::norm {
@@ -13,8 +14,11 @@ constexpr int64_t kRows = 130;  // more than two blocks of rows
 constexpr int64_t kHidden = 24;
 
 // The formula in fp64.
-at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight) {
-  return x * (x.pow(2).mean(-1, true) + kEps).rsqrt() * weight.to(at::kDouble);
+at::Tensor Exact(const Norm& norm, const at::Tensor& x) {
+  at::Tensor groups = x.view({x.size(0), norm.groups, -1});
+  if (norm.kind == Kind::kLayer) groups = groups - groups.mean(-1, true);
+  return (groups * (groups.pow(2).mean(-1, true) + kEps).rsqrt()).view(x.sizes()) *
+         norm.weight.to(at::kDouble);
 }
 
 double Relative(const at::Tensor& a, const at::Tensor& b) {
@@ -23,23 +27,25 @@ double Relative(const at::Tensor& a, const at::Tensor& b) {
 
 // Any form with f(x) = x², against x' = C(w·x + B(f(a·A(x)))) written out and differentiated by finite
 // differences.
-void ExpectTheFormula(const SublayerForm& form) {
+void ExpectTheFormula(const SublayerForm& form, Kind kind = Kind::kRms) {
   at::manual_seed(1);
-  const auto parameter = [](const NormName& name) {
-    return name.empty() ? RmsNormParameter{}
-                        : RmsNormParameter{at::rand({kHidden}) + 0.5, at::zeros({kHidden})};
+  const auto make_norm = [&](const VectorName& name, int groups) {
+    return name.empty() ? Norm{} : Norm{at::rand({kHidden}) + 0.5, at::zeros({kHidden}), kind, kEps, groups};
   };
-  const Sublayer::Parameters parameters{parameter(form.before), parameter(form.inner), parameter(form.after)};
+  Sublayer::Parameters parameters{
+      make_norm(form.before, form.before_groups), make_norm(form.inner, 1), make_norm(form.after, 1), {}};
+  if (!form.omega.empty()) parameters.omega = {at::rand({kHidden}) + 0.5, at::zeros({kHidden})};
   const auto formula = [&](const at::Tensor& x, const Sublayer::Parameters& p) {
-    const at::Tensor input = form.input_scale * (form.before.empty() ? x : Norm(x, p.before.weight));
+    const at::Tensor input = form.input_scale * (form.before.empty() ? x : Exact(p.before, x));
     at::Tensor branch = input.pow(2);
-    if (!form.inner.empty()) branch = Norm(branch, p.inner.weight);
-    const at::Tensor sum = form.stream_scale * x + branch;
-    return form.after.empty() ? sum : Norm(sum, p.after.weight);
+    if (!form.inner.empty()) branch = Exact(p.inner, branch);
+    at::Tensor stream = form.stream_scale * x;
+    if (!form.omega.empty()) stream = stream * p.omega.weight.to(at::kDouble);
+    return form.after.empty() ? stream + branch : Exact(p.after, stream + branch);
   };
   const at::Tensor x = at::randn({kRows, kHidden});
   const at::Tensor dnext = at::randn({kRows, kHidden});
-  Sublayer sublayer(form, parameters, kEps, at::kFloat);
+  Sublayer sublayer(form, parameters, at::kFloat);
   const at::Tensor input = sublayer.Enter(x);
   EXPECT_LT(Relative(sublayer.Leave(input.pow(2)), formula(x.to(at::kDouble), parameters)), 1e-6);
   const at::Tensor dbranch = sublayer.LeaveBackward(dnext);
@@ -57,33 +63,53 @@ void ExpectTheFormula(const SublayerForm& form) {
   const double scale = (dx.norm() * direction.norm()).item<double>();
   EXPECT_NEAR((dx.to(at::kDouble) * direction).sum().item<double>(), slope, 1e-6 * scale);
 
-  for (RmsNormParameter Sublayer::Parameters::*norm :
-       {&Sublayer::Parameters::before, &Sublayer::Parameters::inner, &Sublayer::Parameters::after}) {
-    if (!(parameters.*norm).weight.defined()) continue;
+  // The same for each weight, which `at` finds in a set of parameters.
+  const auto expect_slope = [&](auto find) {
+    const auto& [weight, gradient] = find(parameters);
+    if (!weight.defined()) return;
     const at::Tensor along = at::randn({kHidden}, at::kDouble);
     Sublayer::Parameters up = parameters;
     Sublayer::Parameters down = parameters;
-    (up.*norm).weight = (parameters.*norm).weight.to(at::kDouble) + step * along;
-    (down.*norm).weight = (parameters.*norm).weight.to(at::kDouble) - step * along;
+    find(up).first = weight.to(at::kDouble) + step * along;
+    find(down).first = weight.to(at::kDouble) - step * along;
     const double weight_slope = (value(wide, up) - value(wide, down)) / (2 * step);
-    const at::Tensor gradient = (parameters.*norm).gradient.to(at::kDouble);
-    EXPECT_NEAR((gradient * along).sum().item<double>(), weight_slope,
-                1e-6 * (gradient.norm() * along.norm()).item<double>());
+    const at::Tensor exact = gradient.to(at::kDouble);
+    EXPECT_NEAR((exact * along).sum().template item<double>(), weight_slope,
+                1e-6 * (exact.norm() * along.norm()).template item<double>());
+  };
+  using Vector = std::pair<at::Tensor&, at::Tensor&>;
+  expect_slope([](Sublayer::Parameters& p) { return Vector{p.before.weight, p.before.gradient}; });
+  expect_slope([](Sublayer::Parameters& p) { return Vector{p.inner.weight, p.inner.gradient}; });
+  expect_slope([](Sublayer::Parameters& p) { return Vector{p.after.weight, p.after.gradient}; });
+  expect_slope([](Sublayer::Parameters& p) { return Vector{p.omega.weight, p.omega.gradient}; });
+}
+
+TEST(Sublayer, ComputesEveryPlacement) {
+  for (const Placement placement :
+       {Placement::kPre, Placement::kPost, Placement::kSandwich, Placement::kDeepNorm, Placement::kAdmin,
+        Placement::kLns, Placement::kGroup, Placement::kDlcl}) {
+    SCOPED_TRACE(Name(placement));
+    for (const Kind kind : {Kind::kRms, Kind::kLayer}) {
+      ExpectTheFormula(FormOf(placement, 2, 4).attention, kind);
+      ExpectTheFormula(FormOf(placement, 2, 4).mlp, kind);
+    }
   }
 }
 
-TEST(Sublayer, ComputesPre) {
-  ExpectTheFormula(FormOf(Placement::kPre, 0, 1).attention);
-}
-
-TEST(Sublayer, ComputesPost) {
-  ExpectTheFormula(FormOf(Placement::kPost, 0, 1).mlp);
-}
-
 TEST(Sublayer, ComputesTheGeneralForm) {
-  ExpectTheFormula({.before = "a", .inner = "b", .after = "c", .input_scale = 0.7, .stream_scale = 1.3});
-  ExpectTheFormula({.before = "", .inner = "b", .after = "", .input_scale = 0.7, .stream_scale = 1.3});
-  ExpectTheFormula({.before = "", .inner = "", .after = "", .input_scale = 1.0, .stream_scale = 1.0});
+  for (const Kind kind : {Kind::kRms, Kind::kLayer}) {
+    ExpectTheFormula({.before = "a",
+                      .inner = "b",
+                      .after = "c",
+                      .input_scale = 0.7,
+                      .stream_scale = 1.3,
+                      .omega = "d",
+                      .before_groups = 3},
+                     kind);
+    ExpectTheFormula({.before = "", .inner = "b", .after = "", .input_scale = 0.7, .stream_scale = 1.3},
+                     kind);
+    ExpectTheFormula({.before = "", .inner = "", .after = "", .input_scale = 1.0, .stream_scale = 1.0}, kind);
+  }
 }
 
 TEST(Placement, NamesNormsAsHuggingFaceDoes) {
@@ -93,6 +119,34 @@ TEST(Placement, NamesNormsAsHuggingFaceDoes) {
   const LayerForm post = FormOf(Placement::kPost, 1, 2);
   EXPECT_EQ(post.attention.after, "post_attention_layernorm");
   EXPECT_EQ(post.mlp.after, "post_feedforward_layernorm");
+  const LayerForm sandwich = FormOf(Placement::kSandwich, 1, 2);
+  EXPECT_EQ(sandwich.attention.before, "input_layernorm");
+  EXPECT_EQ(sandwich.attention.inner, "post_attention_layernorm");
+  EXPECT_EQ(sandwich.mlp.before, "pre_feedforward_layernorm");
+  EXPECT_EQ(sandwich.mlp.inner, "post_feedforward_layernorm");
+}
+
+// DeepNorm's constants for 32 layers: (2·32)^¼ = 2.828 and (8·32)^−¼ = 1/4.
+TEST(Placement, HasTheFormulasConstants) {
+  const LayerForm deep = FormOf(Placement::kDeepNorm, 0, 32);
+  EXPECT_NEAR(deep.attention.stream_scale, 2.8284271, 1e-7);
+  EXPECT_NEAR(deep.xavier_gain.value_or(0), 0.25, 1e-12);
+  EXPECT_EQ(FormOf(Placement::kLns, 0, 32).mlp.input_scale, 1.0);
+  EXPECT_EQ(FormOf(Placement::kLns, 15, 32).attention.input_scale, 0.25);  // layer 16
+  EXPECT_EQ(FormOf(Placement::kGroup, 0, 32).mlp.before_groups, 8);
+}
+
+TEST(Placement, HasANameThatParsesBack) {
+  for (const char* name : {"pre", "post", "sandwich", "deepnorm", "admin", "lns", "group", "dlcl"}) {
+    EXPECT_EQ(Name(ParsePlacement(name)), name);
+  }
+}
+
+// 1, 2, 3 and 6: mean 3, mean square 12.5, variance 3.5.
+TEST(Moments, AddUpToTheVarianceOfTheWhole) {
+  Moments moments = MomentsOf(at::tensor({1.0F, 2.0F}));
+  moments += MomentsOf(at::tensor({3.0F, 6.0F}));
+  EXPECT_DOUBLE_EQ(Variance(moments), 3.5);
 }
 
 TEST(Placement, RefusesAnUnknownName) {
