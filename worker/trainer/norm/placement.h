@@ -19,12 +19,12 @@ using VectorName = std::string;
 // One sublayer, x' = C(w·x + B(f(a·A(x)))), where f is attention or the MLP; A, B, C are the identity or a
 // norm; w is a number or a learned vector over the channels, and a is a number.
 struct SublayerForm {
-  VectorName before;          // A
-  VectorName inner;           // B
-  VectorName after;           // C
+  VectorName before = {};     // A
+  VectorName inner = {};      // B
+  VectorName after = {};      // C
   double input_scale = 1.0;   // a
   double stream_scale = 1.0;  // w, where it is a number
-  VectorName omega;           // w, where it is a vector; it starts as 1
+  VectorName omega = {};      // w, where it is a vector; it starts as 1
   int before_groups = 1;      // A norms each of so many groups of neighbouring channels alone
 };
 

@@ -3,6 +3,8 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
+#include <stdexcept>
+
 #include "worker/trainer/kernels/elementwise.h"
 
 namespace mixln::worker::trainer::norm {
@@ -52,7 +54,11 @@ at::Tensor Sum(const at::Tensor& x, double a, const at::Tensor& y, double b) {
 }  // namespace
 
 Sublayer::Sublayer(const SublayerForm& form, Parameters parameters, at::ScalarType compute)
-    : form_(form), parameters_(std::move(parameters)), compute_(compute) {}
+    : form_(form), parameters_(std::move(parameters)), compute_(compute) {
+  if (!form.omega.empty() && form.stream_scale != 1.0) {
+    throw std::invalid_argument("a sublayer's stream has a number or a vector as its weight, not both");
+  }
+}
 
 at::Tensor Sublayer::Enter(const at::Tensor& x) {
   x_ = x;

@@ -26,6 +26,7 @@ class Sublayer {
     Omega omega;
   };
 
+  // Throws std::invalid_argument for a form with both a stream_scale and an omega.
   Sublayer(const SublayerForm& form, Parameters parameters, at::ScalarType compute);
 
   at::Tensor Enter(const at::Tensor& x);

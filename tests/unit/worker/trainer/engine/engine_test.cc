@@ -1,7 +1,6 @@
 #include "worker/trainer/engine/engine.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -53,31 +52,6 @@ TEST(Engine, CountsWhatEachPlacementLearns) {
   EXPECT_EQ(beyond_pre(norm::Placement::kSandwich), 3 * 2 * 8);          // two more norms a layer
   EXPECT_EQ(beyond_pre(norm::Placement::kAdmin), 3 * 2 * 8);             // two omegas a layer
   EXPECT_EQ(beyond_pre(norm::Placement::kDlcl), 3 * 8 + 1 + 2 + 3 + 4);  // a norm a layer, rows of W
-}
-
-// The same bits whatever the number of threads: rows are summed in fixed blocks.
-TEST(Engine, GivesTheSameVectorGradientsOnAnyNumberOfThreads) {
-  for (const auto placement : {norm::Placement::kAdmin, norm::Placement::kDlcl, norm::Placement::kGroup}) {
-    EngineOptions options = Small(false);
-    options.hidden_size = 16;
-    options.context = 200;
-    options.placements.assign(2, placement);
-    std::vector<std::vector<at::Tensor>> vectors;
-    const int threads = at::get_num_threads();
-    for (const int count : {1, 3}) {
-      at::set_num_threads(count);
-      Engine engine(options);
-      engine.ForwardBackward(Tokens(3, 201), at::Tensor(), 600);
-      vectors.emplace_back();
-      for (const NamedGradient& gradient : engine.Gradients()) {
-        if (gradient.gradient.dim() == 1) vectors.back().push_back(gradient.gradient.clone());
-      }
-    }
-    at::set_num_threads(threads);
-    for (size_t i = 0; i < vectors[0].size(); ++i) {
-      EXPECT_TRUE(at::equal(vectors[0][i], vectors[1][i])) << norm::Name(placement);
-    }
-  }
 }
 
 TEST(Engine, LaysParametersOn64Bytes) {

@@ -1,10 +1,14 @@
 #include "worker/trainer/norm/sublayer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
+#include <stdexcept>
 #include <utility>
 #include <vector>
+
+#include "worker/trainer/norm/dlcl.h"
 
 namespace mixln::worker::trainer::norm {
 namespace {
@@ -98,18 +102,60 @@ TEST(Sublayer, ComputesEveryPlacement) {
 
 TEST(Sublayer, ComputesTheGeneralForm) {
   for (const Kind kind : {Kind::kRms, Kind::kLayer}) {
-    ExpectTheFormula({.before = "a",
-                      .inner = "b",
-                      .after = "c",
-                      .input_scale = 0.7,
-                      .stream_scale = 1.3,
-                      .omega = "d",
-                      .before_groups = 3},
+    ExpectTheFormula({.before = "a", .inner = "b", .after = "c", .input_scale = 0.7, .stream_scale = 1.3},
                      kind);
+    ExpectTheFormula({.before = "a", .inner = "b", .after = "c", .omega = "d", .before_groups = 3}, kind);
     ExpectTheFormula({.before = "", .inner = "b", .after = "", .input_scale = 0.7, .stream_scale = 1.3},
                      kind);
     ExpectTheFormula({.before = "", .inner = "", .after = "", .input_scale = 1.0, .stream_scale = 1.0}, kind);
   }
+}
+
+TEST(Sublayer, HasOneWeightOfTheStream) {
+  const SublayerForm both{.stream_scale = 1.3, .omega = "a"};
+  EXPECT_THROW(Sublayer(both, {}, at::kFloat), std::invalid_argument);
+}
+
+// Rows are summed in fixed blocks.
+TEST(Sublayer, GivesTheSameGradientsOnAnyNumberOfThreads) {
+  const int64_t rows = 1000;
+  at::manual_seed(1);
+  const at::Tensor x = at::randn({rows, kHidden});
+  const at::Tensor dy = at::randn({rows, kHidden});
+  const auto gradients = [&](int threads) {
+    at::set_num_threads(threads);
+    const auto vector = [](int64_t size) { return std::pair{at::ones({size}), at::zeros({size})}; };
+    const auto [omega, domega] = vector(kHidden);
+    const auto [weight, dweight] = vector(kHidden);
+    const auto [row, drow] = vector(2);
+    ScaleStreamBackward({omega, domega}, x, dy);
+    const Norm norm{weight, dweight, Kind::kLayer, kEps, 8};
+    NormSaved saved;
+    Normalize(norm, 1.0, x, 1.0, at::Tensor(), at::kFloat, &saved);
+    NormalizeBackward(norm, 1.0, saved, dy, at::Tensor(), 0.0);
+    OutputSum sum(row, drow);
+    sum.Forward({x, dy});
+    sum.Backward(dy);
+    return at::cat({domega, dweight, drow});
+  };
+  const int threads = at::get_num_threads();
+  const at::Tensor one = gradients(1);
+  const at::Tensor three = gradients(3);
+  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(one, three));
+}
+
+// x = Σ_k w_k·y_k: dw_k = <y_k, dx> and dy_k = w_k·dx, by hand for y₀ = (1, 2), y₁ = (3, 5), w = (2, −1), dx
+// = (1, 10).
+TEST(OutputSum, AddsUpAndGivesItsGradients) {
+  const at::Tensor gradient = at::zeros({2});
+  OutputSum sum(at::tensor({2.0F, -1.0F}), gradient);
+  EXPECT_TRUE(at::equal(sum.Forward({at::tensor({1.0F, 2.0F}), at::tensor({3.0F, 5.0F})}),
+                        at::tensor({-1.0F, -1.0F})));
+  const std::vector<at::Tensor> doutputs = sum.Backward(at::tensor({1.0F, 10.0F}));
+  EXPECT_TRUE(at::equal(doutputs.at(0), at::tensor({2.0F, 20.0F})));
+  EXPECT_TRUE(at::equal(doutputs.at(1), at::tensor({-1.0F, -10.0F})));
+  EXPECT_TRUE(at::equal(gradient, at::tensor({21.0F, 53.0F})));
 }
 
 TEST(Placement, NamesNormsAsHuggingFaceDoes) {
