@@ -162,9 +162,13 @@ TEST_F(Commands, WaitForATrialDoesNotWaitForTheOthers) {
 TEST_F(Commands, WatchPrintsALineAChangeOutsideATerminalAndEndsWithTheResults) {
   AddSweep("demo", 0, 1);
   auto* row = coordinator.results.add_rows();
+  row->set_placement(v1::PLACEMENT_MIX);
   row->set_alpha(0.25);
   row->set_perplexity_mean(33.12);
   row->set_best(true);
+  auto* without_alpha = coordinator.results.add_rows();
+  without_alpha->set_placement(v1::PLACEMENT_DEEPNORM);
+  without_alpha->set_perplexity_mean(34.87);
   coordinator.results.set_unigram_perplexity(812.5);
   coordinator.watches = {{Change("demo", 0, "RUNNING"), Change("demo", 0, "SUCCEEDED")}};
   world.io.unicode = false;
@@ -172,6 +176,7 @@ TEST_F(Commands, WatchPrintsALineAChangeOutsideATerminalAndEndsWithTheResults) {
   EXPECT_THAT(world.Out(), StartsWith("demo-0  RUNNING\ndemo-0  SUCCEEDED\n"));
   EXPECT_THAT(world.Out(),
               AllOf(HasSubstr("*   0.25"), HasSubstr("33.12"), HasSubstr("(unigram model): 812.50")));
+  EXPECT_THAT(world.Out(), HasSubstr("\n       -            -  34.87 "));
   EXPECT_THAT(world.Out(), Not(HasSubstr("\x1b")));
 }
 
