@@ -25,7 +25,8 @@ sys.path.insert(0, str(ROOT / "tests/parity"))
 import mixln  # noqa: E402
 
 PARITY = BIN.parent / "tests/mixln-parity"
-PLACEMENTS = [["pre", "pre", "pre"], ["post", "post", "post"], ["post", "pre", "pre"], ["pre", "post", "pre"]]
+PLACEMENTS = [["pre", "pre", "pre"], ["post", "pre", "pre"], ["pre", "post", "pre"], ["sandwich", "admin", "lns"],
+              *([p, p, p] for p in ("post", "sandwich", "deepnorm", "admin", "lns", "group", "dlcl"))]
 
 
 def masters(checkpoint):
@@ -50,6 +51,7 @@ def engine_logits(checkpoint, tokens):
                     kv_heads=spec["kv_heads"] or spec["heads"], rope_theta=spec["rope_theta"], norm_eps=spec["norm_eps"],
                     tie_embeddings=spec["tie_embeddings"], context=tokens.shape[1])
     m["placements"] = manifest["layer_placements"]
+    m["norm_kind"] = manifest["spec"]["norm"]["kind"].removeprefix("NORM_KIND_").lower()
     batch = dict(tokens=torch.cat([tokens, tokens[:, :1]], 1), mask=None, lr=None)  # the last is a target only
     return mixln.run(PARITY, m, [batch], weights, ["logits"])["tensors"]["logits"]
 
@@ -76,16 +78,17 @@ class ExportTest(unittest.TestCase):
         assert done.returncode == 0, done.stderr
 
     @classmethod
-    def config(cls, name, placements, steps=12):
+    def config(cls, name, placements, steps=12, norm_kind="rmsnorm"):
         config = trial(cls.shared, name)
         config["spec"]["model"].update(layers=len(placements))
-        config["spec"]["norm"].update(placement="PLACEMENT_MIX", layer_placements=["PLACEMENT_" + p.upper() for p in placements])
+        config["spec"]["norm"].update(placement="PLACEMENT_MIX", layer_placements=["PLACEMENT_" + p.upper() for p in placements],
+                                      kind="NORM_KIND_" + norm_kind.upper())
         config["spec"]["train"].update(steps=str(steps))
         return config
 
     @classmethod
-    def train(cls, name, placements, **model):
-        config = cls.config(name, placements)
+    def train(cls, name, placements, norm_kind="rmsnorm", **model):
+        config = cls.config(name, placements, norm_kind=norm_kind)
         config["spec"]["model"].update(model)
         rank = Rank(cls.shared / (name + "-rank"), config)
         assert rank.wait() == 0, rank.log()
@@ -109,10 +112,10 @@ class ExportTest(unittest.TestCase):
         self.assert_same_logits(model.eval(), checkpoint)
 
     def test_every_placement_computes_what_the_engine_does(self):
-        for placements in PLACEMENTS:
-            name = "-".join(placements)
+        for placements, norm_kind in [*((p, "rmsnorm") for p in PLACEMENTS), (["pre", "group", "post"], "layernorm")]:
+            name = "-".join([*placements, norm_kind])
             with self.subTest(name):
-                checkpoint = self.train(name, placements)
+                checkpoint = self.train(name, placements, norm_kind)
                 self.assertEqual(export(checkpoint, self.folder / name).returncode, 0)
                 self.assert_same_logits(load(self.folder / name), checkpoint)
 

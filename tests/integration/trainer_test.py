@@ -243,7 +243,7 @@ class TrainerTest(unittest.TestCase):
         layers = 24
         self.config["spec"]["model"].update(layers=layers)
         self.config["spec"]["norm"] = {"placement": "PLACEMENT_POST", "alpha": 0, "post_layers": layers,
-                                       "layer_placements": ["PLACEMENT_POST"] * layers}
+                                       "layer_placements": ["PLACEMENT_POST"] * layers, "kind": "NORM_KIND_RMSNORM"}
         self.config["spec"]["train"].update(lr=0.03, clip_norm=0, weight_decay=0)
         self.config["spec"]["checkpoint"]["every_steps"] = "13"
 
