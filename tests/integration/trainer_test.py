@@ -212,7 +212,7 @@ class TrainerTest(unittest.TestCase):
                 (("spec", "model", "heads"), 3, "spec.model.heads: is 3, but must divide hidden_size 32"),
                 (("spec", "norm", "alpha"), "half", "spec.norm.alpha: is \"half\""),
                 (("spec", "model", "vocab_size"), 65, "spec.model.vocab_size: is 65, but the data set"),
-                (("world_size",), 0, "world_size: must be"),
+                (("world_size",), 0, "world_size: is 0, but must be above 0"),
                 (("spec", "norm", "layer_placements"), ["PLACEMENT_PRE", "PLACEMENT_DLCL"],
                  "spec: placement dlcl is one of the whole model, not of 1 of 2 layers"),
                 (("gpu",), 0, "gpu: is 0")]:
