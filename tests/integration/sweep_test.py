@@ -141,9 +141,9 @@ class WholeSweep(unittest.TestCase):
     def test_a_coordinator_killed_in_the_middle_is_invisible_to_training(self):
         self.cluster.start_worker("worker", "--slots", "2")
         parameters = {"train.seed": [0, 1]}
-        self.submit("calm", parameters, steps=600)
+        self.submit("calm", parameters, steps=1500)
         self.wait("calm")
-        self.submit("stormy", parameters, steps=600)
+        self.submit("stormy", parameters, steps=1500)
         wait_until(lambda: self.cluster.states("stormy") == {"RUNNING"}, "both trials to train")
         before = self.cluster.rank_pids()
         self.assertEqual(len(before), 2)
@@ -158,7 +158,7 @@ class WholeSweep(unittest.TestCase):
         self.assertIn("waiting for the log", follower.errors())
         for trial_id, trial in self.cluster.trials("stormy").items():
             self.assertEqual(len(trial["attempts"]), 1, "the same attempt goes on")
-            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 1501)))
         self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "stormy"))
 
     def test_a_lost_host_costs_no_trial_and_changes_no_number(self):

@@ -23,15 +23,17 @@
 #include <ATen/Parallel.h>
 #include <c10/core/CPUAllocator.h>
 
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
+#include <unordered_map>
 
 #include "worker/trainer/engine/engine.h"
 #include "worker/trainer/fsdp/gloo.h"
@@ -78,35 +80,50 @@ at::Tensor Read(std::ifstream& file, const std::vector<int64_t>& shape, at::Scal
   return tensor;
 }
 
-// The CPU allocator with a count of what it has given out.
+// The CPU allocator with a count of what it has given out. oneDNN wants memory whose context is the pointer
+// itself, so sizes are kept beside.
 class CountingAllocator : public c10::Allocator {
  public:
-  c10::DataPtr allocate(size_t bytes) override {
-    c10::DataPtr memory = inner_->allocate(bytes);
-    const size_t now = used_ += bytes;
-    for (size_t peak = peak_; now > peak && !peak_.compare_exchange_weak(peak, now);) {
-    }
-    auto* block = new Block{this, bytes, std::move(memory)};
-    return {block->memory.get(), block, [](void* pointer) { Free(static_cast<Block*>(pointer)); },
-            c10::Device(c10::DeviceType::CPU)};
+  static CountingAllocator& Get() {
+    static auto* allocator = new CountingAllocator;  // tensors may outlive everything else
+    return *allocator;
   }
+  c10::DataPtr allocate(size_t bytes) override {
+    void* memory = inner_->raw_allocate(bytes);
+    const std::lock_guard lock(mutex_);
+    sizes_[memory] = bytes;
+    used_ += bytes;
+    peak_ = std::max(peak_, used_);
+    return {memory, memory, &Free, c10::Device(c10::DeviceType::CPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &Free; }
   void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
-  size_t peak() const { return peak_; }
-  void Restart() { peak_ = used_.load(); }
+  size_t peak() {
+    const std::lock_guard lock(mutex_);
+    return peak_;
+  }
+  void Restart() {
+    const std::lock_guard lock(mutex_);
+    peak_ = used_;
+  }
 
  private:
-  struct Block {
-    CountingAllocator* owner;
-    size_t bytes;
-    c10::DataPtr memory;
-  };
-  static void Free(Block* block) {
-    block->owner->used_ -= block->bytes;
-    delete block;
+  static void Free(void* memory) {
+    if (memory == nullptr) return;
+    CountingAllocator& self = Get();
+    {
+      const std::lock_guard lock(self.mutex_);
+      const auto found = self.sizes_.find(memory);
+      self.used_ -= found->second;
+      self.sizes_.erase(found);
+    }
+    self.inner_->raw_deallocate(memory);
   }
   c10::Allocator* inner_ = c10::GetCPUAllocator();
-  std::atomic<size_t> used_ = 0;
-  std::atomic<size_t> peak_ = 0;
+  std::mutex mutex_;
+  std::unordered_map<void*, size_t> sizes_;
+  size_t used_ = 0;
+  size_t peak_ = 0;
 };
 
 struct Batch {
@@ -290,12 +307,12 @@ int main(int argc, char** argv) {
     std::cerr << "usage: mixln-parity [--rank R --world-size N --rendezvous HOST:PORT] FOLDER...\n";
     return 64;
   }
-  auto* memory = new CountingAllocator;  // tensors may outlive everything else
-  c10::SetCPUAllocator(memory, /*priority=*/100);
+  CountingAllocator& memory = CountingAllocator::Get();
+  c10::SetCPUAllocator(&memory, /*priority=*/100);
   try {
     const Arguments arguments = Parse(argc, argv);
     const auto ranks = arguments.ranks.rendezvous.empty() ? nullptr : fsdp::ConnectGloo(arguments.ranks);
-    for (const std::string& folder : arguments.folders) Run(folder, ranks.get(), *memory);
+    for (const std::string& folder : arguments.folders) Run(folder, ranks.get(), memory);
   } catch (const std::exception& error) {
     std::cerr << "mixln-parity: " << error.what() << '\n';
     return 70;
