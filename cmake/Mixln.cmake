@@ -122,4 +122,8 @@ function(mixln_pch name)
   add_library(mixln_pch_${name} OBJECT "${source}")
   target_link_libraries(mixln_pch_${name} PRIVATE ${ARG_LIBS} mixln_warnings)
   target_precompile_headers(mixln_pch_${name} PRIVATE ${ARG_HEADERS})
+  if(CCACHE)
+    set_target_properties(mixln_pch_${name} PROPERTIES
+      CXX_COMPILER_LAUNCHER "${CMAKE_SOURCE_DIR}/cmake/without-old-pch;${CMAKE_CXX_COMPILER_LAUNCHER}")
+  endif()
 endfunction()
