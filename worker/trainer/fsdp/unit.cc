@@ -200,8 +200,12 @@ void Initialize(Unit& unit, const std::vector<ParameterSpec>& parameters, uint64
     if (piece.segment->is_vector()) {
       master.fill_(parameter->start_value);
     } else {
-      kernels::FillNormal(seed, parameter->name, parameter->standard_deviation, piece.range.begin,
-                          piece.range.elements, master.data_ptr<float>());
+      constexpr int64_t kElements = 16384;  // of a thread at least
+      float* data = master.data_ptr<float>();
+      at::parallel_for(0, piece.range.elements, kElements, [&](int64_t begin, int64_t end) {
+        kernels::FillNormal(seed, parameter->name, parameter->standard_deviation, piece.range.begin + begin,
+                            end - begin, data + begin);
+      });
     }
   }
   unit.Refresh();
