@@ -25,7 +25,8 @@ void Ledger::Reserved(const v1::Reserve& reserve) {
   const std::string& trial = reserve.trial_id();
   const auto [owner, first] = epoch_owner_.emplace(epoch, trial);
   if (owner->second != trial)
-    throw Violation(absl::StrCat("epochs only grow: ", epoch, " was given to ", owner->second, " and to ", trial));
+    throw Violation(
+        absl::StrCat("epochs only grow: ", epoch, " was given to ", owner->second, " and to ", trial));
   const Promise& promise = promised_[trial];
   if (epoch < promise.epoch)
     throw Violation(absl::StrCat("epochs only grow: ", trial, " had ", promise.epoch, ", now ", epoch));
@@ -66,9 +67,11 @@ void Ledger::CheckTrial(const v1::Trial& trial) {
   for (int i = 0; i < trial.attempts_size(); ++i) {
     const v1::Attempt& attempt = trial.attempts(i);
     if (!attempt.has_end_time() && (i + 1 < trial.attempts_size() || state::IsTerminal(trial.state())))
-      throw Violation(absl::StrCat("one live attempt per trial: attempt ", i, " of ", trial.id(), " never ended"));
+      throw Violation(
+          absl::StrCat("one live attempt per trial: attempt ", i, " of ", trial.id(), " never ended"));
     if (attempt.fence().epoch() <= epoch)
-      throw Violation(absl::StrCat("epochs only grow: ", trial.id(), " has ", attempt.fence().epoch(), " after ", epoch));
+      throw Violation(
+          absl::StrCat("epochs only grow: ", trial.id(), " has ", attempt.fence().epoch(), " after ", epoch));
     epoch = attempt.fence().epoch();
   }
   if (seen.terminal != v1::TRIAL_STATE_UNSPECIFIED && trial.state() != seen.terminal)
@@ -83,8 +86,8 @@ void Ledger::CheckTrial(const v1::Trial& trial) {
                                  promised, ", its newest is now of step ", step));
   seen.checkpoint_step = step;
   if (trial.checkpoints_size() > 0 && !HasCheckpoint(trial.checkpoints().rbegin()->path()))
-    throw Violation(absl::StrCat("the newest checkpoint of ", trial.id(), " was deleted: ",
-                                 trial.checkpoints().rbegin()->path()));
+    throw Violation(absl::StrCat("the newest checkpoint of ", trial.id(),
+                                 " was deleted: ", trial.checkpoints().rbegin()->path()));
 }
 
 void Ledger::Check(const services::coordinatord::Published& published) {

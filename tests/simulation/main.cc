@@ -45,7 +45,7 @@ int main(int argc, char** argv) {
     seconds += world.seconds();
     trials += world.trials();
   }
-  std::printf("%llu seeds held: %d trials ended in %.0f virtual hours\n", static_cast<unsigned long long>(count),
-              trials, seconds / 3600);
+  std::printf("%llu seeds held: %d trials ended in %.0f virtual hours\n",
+              static_cast<unsigned long long>(count), trials, seconds / 3600);
   return expected ? 1 : 0;
 }

@@ -26,15 +26,20 @@ v1::RankEvent& Ranks::Append(Rank& rank) {
   return event;
 }
 
-void Ranks::Start(const v1::Reserve& reserve, const v1::RankPlacement& placement, std::function<void()> on_end) {
+void Ranks::Start(const v1::Reserve& reserve, const v1::RankPlacement& placement,
+                  std::function<void()> on_end) {
   const Id id{worker::session::KeyOf(reserve), placement.rank()};
   if (!reserve.resume_from().empty() && !ledger_.HasCheckpoint(reserve.resume_from()))
     throw Violation(absl::StrCat("nothing acknowledged is lost: ", ToString(id.first), " resumes from ",
                                  reserve.resume_from(), ", which is gone"));
   ledger_.RankStarted(placement.worker_id(), placement.slot(), id.first);
   Rank& rank = ranks_[id];
-  rank = {.host = placement.worker_id(), .slot = placement.slot(), .step = reserve.resume_step(), .events = {},
-          .end = {}, .on_end = std::move(on_end)};
+  rank = {.host = placement.worker_id(),
+          .slot = placement.slot(),
+          .step = reserve.resume_step(),
+          .events = {},
+          .end = {},
+          .on_end = std::move(on_end)};
   Append(rank).mutable_started()->set_resume_step(reserve.resume_step());
   reserves_[id] = reserve;
   Train(id, reserve, 0);

@@ -173,15 +173,18 @@ void Worker::Do(const session::Prepare& order) {
     return;
   }
   const auto& placements = order.reserve.ranks();
-  const bool first = std::any_of(placements.begin(), placements.end(), [](const auto& p) { return p.rank() == 0; });
-  Later(delay, session::Prepared{key, first && order.reserve.world_size() > 1 ? absl::StrCat(id_, ":1") : ""});
+  const bool first =
+      std::any_of(placements.begin(), placements.end(), [](const auto& p) { return p.rank() == 0; });
+  Later(delay,
+        session::Prepared{key, first && order.reserve.world_size() > 1 ? absl::StrCat(id_, ":1") : ""});
 }
 
 void Worker::Do(const session::StartRanks& order) {
   Record& record = records_.at(order.key);
   record.started = true;
   for (const v1::RankPlacement& placement : record.reserve.ranks()) {
-    ranks_.Start(record.reserve, placement, [this, key = order.key, rank = placement.rank()] { TellEnd(key, rank); });
+    ranks_.Start(record.reserve, placement,
+                 [this, key = order.key, rank = placement.rank()] { TellEnd(key, rank); });
   }
   Later(scheduler_.Between(0, 0.2), session::RanksStarted{order.key});
 }
@@ -209,7 +212,8 @@ void Worker::Do(const session::ReadEvents& order) {
   const Rank* rank = ranks_.Find(order.key, order.rank);
   session::EventsRead read{.key = order.key, .rank = order.rank, .events = {}};
   if (rank == nullptr || rank->events.size() <= order.after) return;
-  for (size_t i = order.after; i < rank->events.size() && i < order.after + static_cast<size_t>(order.limit); ++i)
+  for (size_t i = order.after; i < rank->events.size() && i < order.after + static_cast<size_t>(order.limit);
+       ++i)
     read.events.push_back(rank->events[i]);
   Later(scheduler_.Between(0, 0.1), std::move(read));
 }

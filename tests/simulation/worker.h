@@ -17,7 +17,8 @@ namespace mixln::simulation {
 
 class Worker {
  public:
-  Worker(Scheduler& scheduler, Ledger& ledger, Ranks& ranks, Coordinator& coordinator, std::string id, int slots);
+  Worker(Scheduler& scheduler, Ledger& ledger, Ranks& ranks, Coordinator& coordinator, std::string id,
+         int slots);
 
   // The daemon starts, and adopts what it finds.
   void Start();

@@ -89,9 +89,7 @@ void World::Trouble() {
       worker.Crash();
       start_later();
       break;
-    case 4:
-      worker.CrashAfter(1 + scheduler_.Pick(30));
-      break;
+    case 4: worker.CrashAfter(1 + scheduler_.Pick(30)); break;
     case 5:
       worker.CrashHost();
       start_later();
@@ -99,7 +97,10 @@ void World::Trouble() {
     case 6: worker.ShutDown(); break;
     case 7: worker.Break(); break;
     case 8: Partition(worker); break;
-    case 9: ranks_.KillAny(scheduler_.Chance(0.9) ? v1::FAILURE_CAUSE_TRAINER_CRASH : v1::FAILURE_CAUSE_OUT_OF_MEMORY); break;
+    case 9:
+      ranks_.KillAny(scheduler_.Chance(0.9) ? v1::FAILURE_CAUSE_TRAINER_CRASH
+                                            : v1::FAILURE_CAUSE_OUT_OF_MEMORY);
+      break;
     case 10:
       coordinator_.disk().full = true;
       scheduler_.After(scheduler_.Between(1, 20), [this] { coordinator_.disk().full = false; });
@@ -168,8 +169,8 @@ void World::Run() {
     std::string open;
     for (const auto& trial : coordinator_.published().Trials("")) {
       if (state::IsTerminal(trial->state())) continue;
-      absl::StrAppend(&open, " ", trial->id(), " is ", state::StateName(trial->state()), " (", trial->reason(),
-                      ")");
+      absl::StrAppend(&open, " ", trial->id(), " is ", state::StateName(trial->state()), " (",
+                      trial->reason(), ")");
     }
     throw Violation(absl::StrCat("every trial ends once faults end: ", accepted_, " of ", sweeps_,
                                  " sweeps accepted,", open));

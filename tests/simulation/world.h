@@ -30,7 +30,9 @@ class World {
   void Heal();
   bool AllEnded();
   void CheckEnded();
-  Worker& AnyWorker() { return *workers_[static_cast<size_t>(scheduler_.Pick(static_cast<int>(workers_.size())))]; }
+  Worker& AnyWorker() {
+    return *workers_[static_cast<size_t>(scheduler_.Pick(static_cast<int>(workers_.size())))];
+  }
 
   Scheduler scheduler_;
   Ledger ledger_;
