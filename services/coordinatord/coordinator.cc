@@ -22,6 +22,7 @@
 #include "services/coordinatord/trial_service.h"
 #include "services/coordinatord/worker_admin_service.h"
 #include "services/coordinatord/worker_session_service.h"
+#include "services/daemon/disk_gauges.h"
 #include "services/daemon/metrics_server.h"
 #include "services/rpc/address.h"
 #include "services/rpc/server.h"
@@ -61,6 +62,7 @@ struct Coordinator::Parts {
   std::unique_ptr<WorkerAdminService> workers;
   std::unique_ptr<WorkerSessionService> worker_sessions;
   std::unique_ptr<grpc::Server> server;
+  std::shared_ptr<daemon::DiskGauges> disk;
   daemon::MetricsServer metrics_server;
 };
 
@@ -99,6 +101,8 @@ absl::Status Coordinator::Open(Options options) {
   auto lock = store::TakeStateFolder(options.state_dir);
   if (!lock.ok()) return lock.status();
   parts.lock = std::move(*lock);
+  parts.disk =
+      std::make_shared<daemon::DiskGauges>(daemon::DiskGauges::Folders{{"state", options.state_dir}});
   auto state_store = store::SqliteStore::Open(options.state_dir / "state.db", NewClusterId());
   if (!state_store.ok()) return state_store.status();
   parts.store = std::move(*state_store);
@@ -145,7 +149,7 @@ absl::Status Coordinator::ServeMetrics(const std::string& listen) {
   if (listen.empty()) return absl::OkStatus();
   Parts& parts = *parts_;
   auto server = daemon::ServeMetrics(
-      listen, {parts.metrics.registry(), std::make_shared<StateGauges>(parts.published)});
+      listen, {parts.metrics.registry(), std::make_shared<StateGauges>(parts.published), parts.disk});
   if (!server.ok()) return server.status();
   parts.metrics_server = std::move(*server);
   metrics_address_ = parts.metrics_server.address;

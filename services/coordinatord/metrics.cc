@@ -26,6 +26,10 @@ auto& Family(Builder builder, prometheus::Registry& registry, const std::string&
   return builder.Name(name).Help(help).Register(registry);
 }
 
+std::string CauseLabel(v1::FailureCause cause) {
+  return absl::AsciiStrToLower(v1::FailureCause_Name(cause).substr(sizeof "FAILURE_CAUSE_" - 1));
+}
+
 bool Waits(const v1::Trial* trial) {
   return trial != nullptr && trial->state() == v1::TRIAL_STATE_PENDING;
 }
@@ -81,6 +85,10 @@ Metrics::Metrics()
   Family(prometheus::BuildGauge(), *registry_, "mixln_build_info", "1, with this release as label.")
       .Add({{"version", std::string(base::version::kVersion)}})
       .Set(1);
+  // From the start at 0: a rate sees the first failure only if there was a value before it.
+  for (int cause = v1::FailureCause_MIN + 1; cause <= v1::FailureCause_MAX; ++cause)
+    if (v1::FailureCause_IsValid(cause))
+      attempt_failures_.Add({{"cause", CauseLabel(static_cast<v1::FailureCause>(cause))}});
 }
 
 void Metrics::ObserveCommit(const std::string& database, double seconds) {
@@ -107,8 +115,7 @@ void Metrics::ObserveTrial(const v1::Trial* before, const v1::Trial& now) {
     const bool was_ended =
         before != nullptr && i < before->attempts_size() && before->attempts(i).has_end_time();
     if (was_ended || !attempt.has_end_time() || attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED) continue;
-    const std::string name = v1::FailureCause_Name(attempt.cause()).substr(sizeof "FAILURE_CAUSE_" - 1);
-    attempt_failures_.Add({{"cause", absl::AsciiStrToLower(name)}}).Increment();
+    attempt_failures_.Add({{"cause", CauseLabel(attempt.cause())}}).Increment();
   }
 }
 

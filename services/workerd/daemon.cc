@@ -22,6 +22,7 @@
 #include "base/file/durable.h"
 #include "base/file/unique_fd.h"
 #include "base/version/version.h"
+#include "services/daemon/disk_gauges.h"
 #include "services/daemon/metrics_server.h"
 #include "services/rpc/client.h"
 #include "services/workerd/coordinator_stream.h"
@@ -244,7 +245,9 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   agent_options.ranks_address = options.ranks_address;
   auto agent = worker::agent::Agent::Open(std::move(agent_options));
   if (!agent.ok()) return agent.status();
-  auto metrics = daemon::ServeMetrics(options.metrics_listen, {(*agent)->metrics()});
+  auto disk = std::make_shared<daemon::DiskGauges>(
+      daemon::DiskGauges::Folders{{"state", options.state_dir}, {"artifacts", options.artifacts}});
+  auto metrics = daemon::ServeMetrics(options.metrics_listen, {(*agent)->metrics(), std::move(disk)});
   if (!metrics.ok()) return metrics.status();
 
   worker::session::Options session_options;

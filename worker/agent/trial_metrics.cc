@@ -112,6 +112,8 @@ std::vector<MetricFamily> TrialMetrics::Collect() const {
              "Model FLOPs of the last step over what a large matrix product reaches here, 0 to 1.");
   MetricFamily speed = Family("mixln_tokens_per_second", "Tokens a second of the last step.");
   MetricFamily step = Family("mixln_step", "Optimizer updates done.");
+  MetricFamily attempt = Family(
+      "mixln_attempt", "Number of the attempt that these series come from; it grows with each restart.");
   MetricFamily tokens =
       Family("mixln_tokens_total", "Tokens trained on since step 0, padding left out.", MetricType::Counter);
   if (visible_) {
@@ -121,6 +123,7 @@ std::vector<MetricFamily> TrialMetrics::Collect() const {
                           {"placement", series.labels.placement()},
                           {"alpha", series.labels.alpha()},
                           {"seed", series.labels.seed()}};
+      Sample(attempt, labels, static_cast<double>(key.epoch));
       if (series.step) Sample(step, labels, static_cast<double>(*series.step));
       if (series.last_step) {
         Sample(loss, labels, series.last_step->loss());
@@ -152,7 +155,7 @@ std::vector<MetricFamily> TrialMetrics::Collect() const {
   std::vector<MetricFamily> families;
   for (MetricFamily* family :
        {&loss, &eval_loss, &perplexity, &learning_rate, &gradient_norm, &layer_norms, &layer_variances,
-        &utilization, &speed, &step, &tokens, &slots, &connected, &build})
+        &utilization, &speed, &step, &attempt, &tokens, &slots, &connected, &build})
     if (!family->metric.empty()) families.push_back(std::move(*family));
   return families;
 }
