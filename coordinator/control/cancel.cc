@@ -9,21 +9,6 @@
 namespace mixln::coordinator::control {
 namespace {
 
-absl::Status NoSuchSweep(const std::string& id) {
-  return absl::NotFoundError(absl::StrCat("there is no sweep ", id, ": `mixlnctl get sweeps` lists them"));
-}
-
-// Ids of the sweep's trials. All of them have ids "<sweep>-<index>".
-std::vector<std::string> TrialsOf(const state::State& state, const std::string& sweep_id) {
-  std::vector<std::string> ids;
-  const std::string prefix = absl::StrCat(sweep_id, "-");
-  for (auto it = state.trials.lower_bound(prefix); it != state.trials.end(); ++it) {
-    if (it->first.compare(0, prefix.size(), prefix) != 0) break;
-    if (it->second.sweep_id() == sweep_id) ids.push_back(it->first);
-  }
-  return ids;
-}
-
 void Cancel(Context& context, v1::Trial& trial) {
   if (state::IsTerminal(trial.state()) || trial.cancel_requested()) return;
   trial.set_cancel_requested(true);
@@ -38,19 +23,24 @@ void Cancel(Context& context, v1::Trial& trial) {
 
 }  // namespace
 
+absl::Status NoSuchSweep(const std::string& id) {
+  return absl::NotFoundError(absl::StrCat("there is no sweep ", id, ": `mixlnctl get sweeps` lists them"));
+}
+
+absl::Status NoSuchTrial(const std::string& id) {
+  return absl::NotFoundError(absl::StrCat("there is no trial ", id, ": `mixlnctl get trials` lists them"));
+}
+
 absl::Status CancelTrial(Context& context, const std::string& trial_id) {
   const auto trial = context.state.trials.find(trial_id);
-  if (trial == context.state.trials.end()) {
-    return absl::NotFoundError(
-        absl::StrCat("there is no trial ", trial_id, ": `mixlnctl get trials` lists them"));
-  }
+  if (trial == context.state.trials.end()) return NoSuchTrial(trial_id);
   Cancel(context, trial->second);
   return absl::OkStatus();
 }
 
 absl::Status CancelSweep(Context& context, const std::string& sweep_id) {
   if (!context.state.sweeps.contains(sweep_id)) return NoSuchSweep(sweep_id);
-  for (const std::string& id : TrialsOf(context.state, sweep_id))
+  for (const std::string& id : state::TrialsOf(context.state, sweep_id))
     Cancel(context, context.state.trials.at(id));
   return absl::OkStatus();
 }
@@ -58,7 +48,7 @@ absl::Status CancelSweep(Context& context, const std::string& sweep_id) {
 absl::Status DeleteSweep(Context& context, const std::string& sweep_id) {
   const auto sweep = context.state.sweeps.find(sweep_id);
   if (sweep == context.state.sweeps.end()) return NoSuchSweep(sweep_id);
-  const std::vector<std::string> trials = TrialsOf(context.state, sweep_id);
+  const std::vector<std::string> trials = state::TrialsOf(context.state, sweep_id);
   int unfinished = 0;
   bool has_artifacts = false;
   for (const std::string& id : trials) {

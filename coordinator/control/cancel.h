@@ -7,6 +7,10 @@
 
 namespace mixln::coordinator::control {
 
+// NOT_FOUND, and how to list what there is.
+absl::Status NoSuchSweep(const std::string& id);
+absl::Status NoSuchTrial(const std::string& id);
+
 // Asks the trial to end as CANCELLED: one that waits ends at once, a live one when its ranks have ended. The
 // first commit wins: a terminal trial stays as it is, and one whose attempt is being ended for a cause that
 // no retry cures ends by that cause. NOT_FOUND.

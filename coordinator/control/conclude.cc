@@ -50,8 +50,20 @@ bool MadeProgress(const v1::Trial& trial, const v1::Attempt& attempt) {
                      });
 }
 
+// Preempted by the drain or shutdown of one of its workers, which says nothing against the trial.
+bool HandedBack(const state::State& state, const v1::Attempt& attempt) {
+  if (attempt.cause() != v1::FAILURE_CAUSE_PREEMPTED) return false;
+  const std::vector<std::string> workers = state::WorkersOf(attempt);
+  return std::any_of(workers.begin(), workers.end(), [&](const std::string& id) {
+    const auto worker = state.workers.find(id);
+    return worker != state.workers.end() &&
+           (worker->second.worker.drained() || worker->second.worker.state() == v1::WORKER_STATE_DRAINING);
+  });
+}
+
 void Retry(Context& context, v1::Trial& trial, const v1::Attempt& attempt, Remedy remedy) {
-  const bool counted = remedy == Remedy::kRetryLater || !MadeProgress(trial, attempt);
+  const bool counted =
+      remedy == Remedy::kRetryLater || (!HandedBack(context.state, attempt) && !MadeProgress(trial, attempt));
   const int max = trial.spec().retry().max_retries();
   if (counted && trial.retries() >= max) {
     MoveTrial(context, trial, v1::TRIAL_STATE_FAILED,
@@ -80,10 +92,11 @@ void ConcludeAttempt(Context& context, v1::Trial& trial) {
   v1::Attempt& attempt = *state::LiveAttemptOf(trial);
   const auto live = context.state.live.find(trial.id());
   const std::vector<std::string> workers = state::WorkersOf(attempt);
-  // Parts that ended without a cause have finished: after a restart, that they did is known from the row
-  // alone.
+  // Parts that ended without a cause have finished, unless they were asked to stop: after a restart, that
+  // they did is known from the row alone.
+  const bool asked = trial.pause_requested() || trial.prune_requested();
   const bool finished = !trial.cancel_requested() &&
-                        (attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED ||
+                        ((attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED && !asked) ||
                          std::all_of(workers.begin(), workers.end(), [&](const std::string& worker) {
                            return live->second.finished.contains(worker);
                          }));
@@ -93,6 +106,10 @@ void ConcludeAttempt(Context& context, v1::Trial& trial) {
   trial.set_train_seconds(trial.train_seconds() + attempt.train_seconds());
   *attempt.mutable_end_time() = state::ToTimestamp(context.now.wall);
   trial.mutable_progress()->clear_phase();
+  const bool pause = trial.pause_requested();
+  const bool prune = trial.prune_requested();
+  trial.clear_pause_requested();
+  trial.clear_prune_requested();
   context.state.live.erase(live);
   context.place = true;
 
@@ -108,6 +125,13 @@ void ConcludeAttempt(Context& context, v1::Trial& trial) {
       (attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED || remedy != Remedy::kNone)) {
     MoveTrial(context, trial, v1::TRIAL_STATE_CANCELLED,
               absl::StrCat("cancelled at step ", trial.progress().step()));
+  } else if (prune && (attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED || remedy != Remedy::kNone)) {
+    MoveTrial(context, trial, v1::TRIAL_STATE_PRUNED, std::string(trial.reason()));
+  } else if (pause && (attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED || remedy != Remedy::kNone)) {
+    const v1::Checkpoint* checkpoint = state::ResumePoint(trial);
+    MoveTrial(context, trial, v1::TRIAL_STATE_PAUSED,
+              checkpoint == nullptr ? "paused before its first checkpoint"
+                                    : absl::StrCat("paused with a checkpoint of step ", checkpoint->step()));
   } else if (attempt.cause() == v1::FAILURE_CAUSE_DIVERGED) {
     MoveTrial(context, trial, v1::TRIAL_STATE_DIVERGED, Explain(attempt));
   } else if (remedy == Remedy::kNone) {

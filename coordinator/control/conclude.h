@@ -2,6 +2,8 @@
 //
 //   all ranks finished                                  SUCCEEDED
 //   a cancel was asked for                              CANCELLED
+//   the search strategy gave it up                      PRUNED
+//   a pause was asked for                               PAUSED
 //   DIVERGED                                            DIVERGED, a result
 //   OUT_OF_MEMORY, BAD_CONFIG, DATA_ERROR, MAX_RUNTIME  FAILED
 //   WORKER_LOST, PREEMPTED                              PENDING at once; counted as a retry only when the

@@ -25,6 +25,30 @@ struct SweepDeleted {
 struct TrialCancelled {
   std::string trial_id;
 };
+struct TrialPaused {
+  std::string trial_id;
+};
+struct SweepPaused {
+  std::string sweep_id;
+};
+struct TrialResumed {
+  std::string trial_id;
+};
+struct SweepResumed {
+  std::string sweep_id;
+};
+struct TrialRetried {
+  std::string trial_id;
+};
+// All FAILED trials of the sweep.
+struct SweepRetried {
+  std::string sweep_id;
+};
+struct WorkerDrained {
+  std::string worker_id;
+  bool undo = false;
+  std::string reason;
+};
 // A worker opened stream number `session` (unique, growing) and said hello.
 struct WorkerConnected {
   uint64_t session = 0;
@@ -54,7 +78,9 @@ struct RankEventsReceived {
 // Time has passed.
 struct Tick {};
 
-using Event = std::variant<SweepSubmitted, SweepCancelled, SweepDeleted, TrialCancelled, WorkerConnected,
-                           WorkerDisconnected, HeartbeatReceived, AttemptReported, RankEventsReceived, Tick>;
+using Event =
+    std::variant<SweepSubmitted, SweepCancelled, SweepDeleted, TrialCancelled, TrialPaused, SweepPaused,
+                 TrialResumed, SweepResumed, TrialRetried, SweepRetried, WorkerDrained, WorkerConnected,
+                 WorkerDisconnected, HeartbeatReceived, AttemptReported, RankEventsReceived, Tick>;
 
 }  // namespace mixln::coordinator::control

@@ -6,7 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/control/leftovers.h"
+#include "coordinator/control/prune.h"
 #include "coordinator/control/reserve.h"
+#include "coordinator/control/retention.h"
 #include "coordinator/state/trials.h"
 
 namespace mixln::coordinator::control {
@@ -40,13 +42,7 @@ void AcceptCheckpoint(Context& context, const LivePart& part, const std::string&
   accepted.set_size_bytes(done.size_bytes());
   if (event.step() > newest_step) trial.set_retries(0);
 
-  const int surplus = trial.checkpoints_size() - context.options.kept_checkpoints;
-  if (surplus > 0) {
-    v1::CoordinatorMessage message;
-    for (int i = 0; i < surplus; ++i) message.mutable_delete_()->add_paths(trial.checkpoints(i).path());
-    trial.mutable_checkpoints()->DeleteSubrange(0, surplus);
-    Send(context, worker_id, std::move(message));
-  }
+  DeleteSurplusCheckpoints(context, trial, worker_id);
   MarkTrial(context, trial);
 }
 
@@ -72,6 +68,7 @@ void TakeEvaluation(Context& context, v1::Trial& trial, const v1::RankEvent& eve
   progress.set_bits_per_byte(event.eval_done().bits_per_byte());
   progress.set_finished(event.step() == trial.spec().train().steps());
   MarkTrial(context, trial);
+  JudgeAtRung(context, trial, event.step(), event.eval_done().loss());
 }
 
 void Take(Context& context, const LivePart& part, const std::string& worker_id, const v1::RankEvent& event) {

@@ -25,6 +25,14 @@ void SendWelcome(Context& context, const v1::Hello& hello) {
   Send(context, hello.worker_id(), std::move(message));
 }
 
+// How an attempt that is being ended was asked to: with a checkpoint where its trial is to go on later. One
+// that takes too long is told to end at once (timers.h).
+v1::StopMode StopModeOf(const v1::Trial& trial) {
+  const bool goes_on = trial.pause_requested() || trial.prune_requested() ||
+                       state::LiveAttemptOf(trial)->cause() == v1::FAILURE_CAUSE_PREEMPTED;
+  return goes_on && !trial.cancel_requested() ? v1::STOP_MODE_CHECKPOINT : v1::STOP_MODE_NOW;
+}
+
 void ReconcilePresent(Context& context, const std::string& worker_id, const v1::AttemptStatus& status) {
   const LivePart part = FindLivePart(context.state, worker_id, status.trial_id(), status.fence());
   if (!part) {
@@ -36,7 +44,7 @@ void ReconcilePresent(Context& context, const std::string& worker_id, const v1::
     if (ended) {
       EndPart(context, *part.trial, worker_id, v1::FAILURE_CAUSE_UNSPECIFIED, "");
     } else {
-      SendStop(context, worker_id, status.trial_id(), status.fence(), v1::STOP_MODE_NOW,
+      SendStop(context, worker_id, status.trial_id(), status.fence(), StopModeOf(*part.trial),
                part.trial->reason());
     }
     return;

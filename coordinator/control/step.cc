@@ -5,7 +5,10 @@
 #include "coordinator/control/attempts.h"
 #include "coordinator/control/cancel.h"
 #include "coordinator/control/context.h"
+#include "coordinator/control/drain.h"
+#include "coordinator/control/pause.h"
 #include "coordinator/control/rank_events.h"
+#include "coordinator/control/retry.h"
 #include "coordinator/control/submit.h"
 #include "coordinator/control/timers.h"
 #include "coordinator/control/workers.h"
@@ -26,6 +29,27 @@ absl::Status Apply(Context& context, const SweepDeleted& event) {
 }
 absl::Status Apply(Context& context, const TrialCancelled& event) {
   return CancelTrial(context, event.trial_id);
+}
+absl::Status Apply(Context& context, const TrialPaused& event) {
+  return PauseTrial(context, event.trial_id);
+}
+absl::Status Apply(Context& context, const SweepPaused& event) {
+  return PauseSweep(context, event.sweep_id);
+}
+absl::Status Apply(Context& context, const TrialResumed& event) {
+  return ResumeTrial(context, event.trial_id);
+}
+absl::Status Apply(Context& context, const SweepResumed& event) {
+  return ResumeSweep(context, event.sweep_id);
+}
+absl::Status Apply(Context& context, const TrialRetried& event) {
+  return RetryTrial(context, event.trial_id);
+}
+absl::Status Apply(Context& context, const SweepRetried& event) {
+  return RetrySweep(context, event.sweep_id);
+}
+absl::Status Apply(Context& context, const WorkerDrained& event) {
+  return DrainWorker(context, event);
 }
 absl::Status Apply(Context& context, const WorkerConnected& event) {
   return OnConnected(context, event);

@@ -53,6 +53,11 @@ void SetWorkerState(Context& context, state::WorkerRecord& record, v1::WorkerSta
   context.place = true;
 }
 
+// Of a worker that is connected; `hands_back`: it shuts down.
+v1::WorkerState StandingOf(const v1::Worker& worker, bool hands_back) {
+  return worker.drained() || hands_back ? v1::WORKER_STATE_DRAINING : v1::WORKER_STATE_READY;
+}
+
 void RenewLease(Context& context, state::WorkerRecord& record) {
   record.lease_expiry = context.now.steady + context.options.lease;
   *record.worker.mutable_heartbeat_time() = state::ToTimestamp(context.now.wall);
@@ -116,7 +121,7 @@ absl::Status OnConnected(Context& context, const WorkerConnected& event) {
   worker.set_instance(hello.instance());
   *worker.mutable_connect_time() = state::ToTimestamp(context.now.wall);
   RenewLease(context, record);
-  SetWorkerState(context, record, v1::WORKER_STATE_READY);
+  SetWorkerState(context, record, StandingOf(record.worker, /*hands_back=*/false));
   context.decision.changes.workers.insert(hello.worker_id());
   context.place = true;
   Reconcile(context, hello);
@@ -138,8 +143,7 @@ absl::Status OnHeartbeat(Context& context, const HeartbeatReceived& event) {
     SendHeartbeatAck(context, event);
     return absl::OkStatus();
   }
-  SetWorkerState(context, record,
-                 event.heartbeat.draining() ? v1::WORKER_STATE_DRAINING : v1::WORKER_STATE_READY);
+  SetWorkerState(context, record, StandingOf(record.worker, event.heartbeat.draining()));
   SendHeartbeatAck(context, event);
 
   const size_t leftovers = record.leftovers.size();

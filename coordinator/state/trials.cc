@@ -77,6 +77,24 @@ std::vector<std::string> WorkersOf(const v1::Attempt& attempt) {
   return workers;
 }
 
+std::vector<std::string> TrialsOf(const State& state, const std::string& sweep_id) {
+  std::vector<std::string> ids;
+  const std::string prefix = absl::StrCat(sweep_id, "-");
+  for (auto it = state.trials.lower_bound(prefix); it != state.trials.end(); ++it) {
+    if (it->first.compare(0, prefix.size(), prefix) != 0) break;
+    if (it->second.sweep_id() == sweep_id) ids.push_back(it->first);
+  }
+  return ids;
+}
+
+const v1::Trial* RetryOf(const State& state, const v1::Trial& trial) {
+  for (const std::string& id : TrialsOf(state, trial.sweep_id())) {
+    const v1::Trial& other = state.trials.at(id);
+    if (other.retry_of() == trial.id()) return &other;
+  }
+  return nullptr;
+}
+
 const v1::Checkpoint* ResumePoint(const v1::Trial& trial) {
   for (auto it = trial.checkpoints().rbegin(); it != trial.checkpoints().rend(); ++it) {
     if (!it->bad()) return &*it;
@@ -105,7 +123,9 @@ void SetTrialState(State& state, v1::Trial& trial, v1::TrialState next, base::Ti
   if (sweep == state.sweeps.end()) return;
   AddToCounts(*sweep->second.mutable_counts(), before, -1);
   AddToCounts(*sweep->second.mutable_counts(), next, +1);
-  if (IsTerminal(next) && AllEnded(sweep->second.counts())) {
+  if (!IsTerminal(next)) {
+    sweep->second.clear_end_time();  // a retry lets a sweep that had ended go on
+  } else if (AllEnded(sweep->second.counts())) {
     *sweep->second.mutable_end_time() = ToTimestamp(wall);
   }
 }

@@ -23,6 +23,12 @@ bool RunsOn(const v1::Attempt& attempt, const std::string& worker_id);
 // Workers of the attempt, in the order of their first rank.
 std::vector<std::string> WorkersOf(const v1::Attempt& attempt);
 
+// Ids of the sweep's trials. All of them have ids "<sweep>-<index>".
+std::vector<std::string> TrialsOf(const State& state, const std::string& sweep_id);
+
+// The trial that tries this one again; null when there is none. A trial has one at most.
+const v1::Trial* RetryOf(const State& state, const v1::Trial& trial);
+
 // The newest accepted checkpoint that is not bad; null when there is none.
 const v1::Checkpoint* ResumePoint(const v1::Trial& trial);
 
