@@ -58,11 +58,13 @@ int main(int argc, char** argv) {
   double hang_start = mixln::base::ToSeconds(options.hang.start);
   double hang_step = mixln::base::ToSeconds(options.hang.step);
   app.add_option("--hang-start-seconds", hang_start,
-                 "a rank hangs that shows no sign of life for so long before its first step is done, or while it saves")
+                 "a rank hangs that shows no sign of life for so long before its first step is done, or "
+                 "while it saves")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--hang-step-seconds", hang_step,
-                 "a rank hangs that shows no sign of life for so long later; 10 median steps where those are longer")
+  app.add_option(
+         "--hang-step-seconds", hang_step,
+         "a rank hangs that shows no sign of life for so long later; 10 median steps where those are longer")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);

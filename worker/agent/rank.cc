@@ -107,7 +107,8 @@ void Rank::Stop(v1::StopMode mode, base::Duration grace, base::Time now) {
 void Rank::AskForStacks() const {
   if (rank_pid_ == 0 || !pidfd_ || HasEnded(pidfd_)) return;
   std::error_code ignored;
-  for (const auto& task : std::filesystem::directory_iterator(absl::StrCat("/proc/", rank_pid_, "/task"), ignored)) {
+  for (const auto& task :
+       std::filesystem::directory_iterator(absl::StrCat("/proc/", rank_pid_, "/task"), ignored)) {
     int thread = 0;
     if (absl::SimpleAtoi(task.path().filename().string(), &thread))
       syscall(SYS_tgkill, rank_pid_, thread, pulse::kStackSignal);

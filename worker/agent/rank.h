@@ -37,8 +37,8 @@ class Rank {
   // SIGKILL.
   void Stop(v1::StopMode mode, base::Duration grace, base::Time now);
 
-  // Has every thread of the rank write its stack to the log (worker/pulse/pulse.h). A rank that is stopped by a
-  // signal is continued for it: the stack it writes is of where it stood. One that is stuck inside of the
+  // Has every thread of the rank write its stack to the log (worker/pulse/pulse.h). A rank that is stopped by
+  // a signal is continued for it: the stack it writes is of where it stood. One that is stuck inside of the
   // kernel writes nothing.
   void AskForStacks() const;
 

@@ -47,7 +47,8 @@ void WriteStack(int /*signal*/) {
   std::array<char, 16> name{};
   prctl(PR_GET_NAME, name.data());
   std::array<char, 64> line{};
-  const int size = std::snprintf(line.data(), line.size(), "stack of thread %d (%s):\n", gettid(), name.data());
+  const int size =
+      std::snprintf(line.data(), line.size(), "stack of thread %d (%s):\n", gettid(), name.data());
   [[maybe_unused]] const ssize_t n = write(STDERR_FILENO, line.data(), static_cast<size_t>(size));
   backtrace_symbols_fd(frames.data(), backtrace(frames.data(), kFrames), STDERR_FILENO);
   if (mine) writing.clear();

@@ -1,5 +1,5 @@
-// A rank's pulse: where it is, in a file of its folder that it has mapped, so that saying it costs a store and
-// works while the rank is stuck. The agent reads the file and finds who hangs (hang.h).
+// A rank's pulse: where it is, in a file of its folder that it has mapped, so that saying it costs a store
+// and works while the rank is stuck. The agent reads the file and finds who hangs (hang.h).
 #pragma once
 
 #include <cstdint>

@@ -55,7 +55,8 @@ TEST(HangTest, GivesStartAndFirstStepAndSavingMoreTime) {
 TEST(HangTest, BlamesTheRankThatIsBehindAndNotTheOnesThatWaitForIt) {
   HangWatch watch(kLimits);
   base::Time now;
-  const std::map<int32_t, Reading> ranks{{0, Training(1, 8, true)}, {1, Training(1, 7)}, {2, Training(1, 8, true)}};
+  const std::map<int32_t, Reading> ranks{
+      {0, Training(1, 8, true)}, {1, Training(1, 7)}, {2, Training(1, 8, true)}};
   EXPECT_LT(SecondsToVerdict(watch, ranks, now, 1000), 1000);
   EXPECT_EQ(watch.Judge(now)->rank, 1);
 }
