@@ -243,6 +243,7 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   agent_options.prepare = options.prepare;
   agent_options.slots = *slots;
   agent_options.ranks_address = options.ranks_address;
+  agent_options.hang = options.hang;
   auto agent = worker::agent::Agent::Open(std::move(agent_options));
   if (!agent.ok()) return agent.status();
   auto disk = std::make_shared<daemon::DiskGauges>(

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "worker/pulse/hang.h"
 
 namespace mixln::services::workerd {
 
@@ -21,6 +22,7 @@ struct DaemonOptions {
   std::string trainer;
   std::string prepare;
   std::filesystem::path address_file;  // empty: none
+  worker::pulse::HangLimits hang;
   bool stop_ranks_on_exit = false;
   sigset_t stop_signals = {};  // blocked in all threads
 };

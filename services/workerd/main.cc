@@ -55,7 +55,21 @@ int main(int argc, char** argv) {
   app.add_flag("--stop-ranks-on-exit", options.stop_ranks_on_exit,
                "on SIGTERM, stop ranks with a checkpoint and hand their trials back, instead of leaving them "
                "to the next daemon");
+  double hang_start = mixln::base::ToSeconds(options.hang.start);
+  double hang_step = mixln::base::ToSeconds(options.hang.step);
+  app.add_option("--hang-start-seconds", hang_start,
+                 "a rank hangs that shows no sign of life for so long before its first step is done, or "
+                 "while it saves")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option(
+         "--hang-step-seconds", hang_step,
+         "a rank hangs that shows no sign of life for so long later; 10 median steps where those are longer")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+
+  options.hang = {mixln::base::Seconds(hang_start), mixln::base::Seconds(hang_step)};
 
   mixln::services::daemon::SetUpLog("worker");
   options.stop_signals = mixln::services::daemon::BlockStopSignals();

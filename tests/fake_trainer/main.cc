@@ -24,6 +24,7 @@
 #include "absl/strings/str_format.h"
 #include "faults.h"
 #include "mixln/v1/rank.pb.h"
+#include "worker/pulse/pulse.h"
 
 namespace {
 
@@ -78,6 +79,7 @@ class FakeTrainer {
     const v1::TrialSpec& spec = config_.spec();
     while (step_ < spec.train().steps()) {
       Strike(step_ + 1);
+      mixln::worker::pulse::Enter(mixln::worker::pulse::Phase::kTraining, step_ + 1);
       Obey(0);
       ++step_;
       Step();
@@ -107,7 +109,10 @@ class FakeTrainer {
 
   void Strike(int64_t step) {
     if (const Fault* fault = Find("wait", step))
-      while (access(fault->argument.c_str(), F_OK) != 0) Obey(5);
+      while (access(fault->argument.c_str(), F_OK) != 0) {
+        mixln::worker::pulse::Beat();
+        Obey(5);
+      }
     if (const Fault* fault = Find("exit", step)) exit(Number(*fault));
     if (const Fault* fault = Find("kill", step)) raise(Number(*fault));
     if (const Fault* fault = Find("fail", step)) {
@@ -228,6 +233,8 @@ class FakeTrainer {
 }  // namespace
 
 int main() {
+  mixln::worker::pulse::LeaveStacksOnSignal();
+  mixln::worker::pulse::Open(mixln::worker::pulse::kFile);
   struct sigaction action {};
   action.sa_handler = [](int) { terminated = 1; };
   sigaction(SIGTERM, &action, nullptr);

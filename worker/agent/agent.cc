@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -23,6 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 using session::AttemptKey;
 
+// That threads get to write their stacks in before a rank that hangs is killed.
+constexpr base::Duration kStackTime = base::Seconds(1);
 constexpr int kMetricEvents = 1024;  // of one rank in one Poll
 
 template <typename... Handlers>
@@ -48,6 +51,11 @@ absl::StatusOr<std::pair<base::UniqueFd, std::string>> ListenForRanks(const std:
     return base::ErrnoStatus(errno,
                              absl::StrCat("cannot listen on ", own_address, " for the ranks' rendezvous"));
   return std::pair(std::move(fd), absl::StrCat(own_address, ":", ntohs(address.sin_port)));
+}
+
+std::string Hostname() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
 }
 
 session::PrepareFailed PrepareFailure(const AttemptKey& key, v1::FailureCause cause,
@@ -87,7 +95,7 @@ absl::StatusOr<std::vector<session::Event>> Agent::Adopt() {
     if (record.over) continue;
     const AttemptKey key = session::KeyOf(record.reserve);
     events.push_back(session::Adopted{record.reserve, record.started, record.stop});
-    Run& run = runs_[key];
+    Run& run = runs_.try_emplace(key, options_.hang).first->second;
     run.record = std::move(record);
     if (!run.record.started) continue;
     for (const v1::RankPlacement& placement : run.record.reserve.ranks())
@@ -122,7 +130,7 @@ absl::Status Agent::Execute(const session::Order& order, base::Time now,
 
 absl::Status Agent::Prepare(const v1::Reserve& reserve, std::vector<session::Event>& answers) {
   const AttemptKey key = session::KeyOf(reserve);
-  Run& run = runs_[key];
+  Run& run = runs_.try_emplace(key, options_.hang).first->second;
   run.record.reserve = reserve;
   if (auto kept = state_.KeepAttempt(run.record); !kept.ok()) {
     answers.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, kept));
@@ -270,6 +278,31 @@ void Agent::Delete(const std::vector<std::string>& paths) {
   }
 }
 
+void Agent::FindHang(const AttemptKey& key, Run& run, base::Time now) {
+  if (run.kill_hung_at) {
+    for (auto& [number, rank] : run.ranks)
+      if (!rank.hung.empty() && now >= *run.kill_hung_at) rank.rank.Stop(v1::STOP_MODE_NOW, {}, now);
+    return;
+  }
+  if (run.record.stop) return;  // a stop has its own limits
+  for (auto& [number, rank] : run.ranks) {
+    if (rank.ended) {
+      run.hang_watch.Forget(number);
+    } else if (const auto reading = pulse::Read(rank.rank.folder() / pulse::kFile)) {
+      run.hang_watch.See(number, *reading, now);
+    }
+  }
+  const auto hang = run.hang_watch.Judge(now);
+  if (!hang) return;
+  std::string& words = run.ranks.at(hang->rank).hung;
+  words = absl::StrCat("rank ", hang->rank, " on ", Hostname(), " hangs: ", hang->what,
+                       "; the stacks of the ranks are at the end of their logs");
+  spdlog::error("attempt {}: {}", session::ToString(key), words);
+  for (auto& [number, rank] : run.ranks)
+    if (!rank.ended) rank.rank.AskForStacks();
+  run.kill_hung_at = now + kStackTime;
+}
+
 void Agent::FollowMetrics(const AttemptKey& key, Run& run) {
   const auto rank = run.ranks.find(0);
   if (rank == run.ranks.end()) return;
@@ -308,11 +341,13 @@ std::vector<session::Event> Agent::Poll(base::Time now) {
     events.emplace_back(std::move(ready));
   }
   for (auto& [key, run] : runs_) {
+    FindHang(key, run, now);
     for (auto& [number, rank] : run.ranks) {
       if (rank.ended || !rank.rank.Poll(now)) continue;
       rank.ended = true;
       const fs::path& folder = rank.rank.folder();
       session::RankEnd end = ReadRankEnd(folder);
+      if (!rank.hung.empty()) end = {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_HANG, rank.hung};
       spdlog::info("rank {} of attempt {} ended: {}", number, session::ToString(key),
                    end.message.empty() ? v1::AttemptOutcome_Name(end.outcome) : end.message);
       if (number == 0) metrics_->End(key, now);

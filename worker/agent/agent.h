@@ -23,6 +23,7 @@
 #include "worker/agent/rank.h"
 #include "worker/agent/state_folder.h"
 #include "worker/agent/trial_metrics.h"
+#include "worker/pulse/hang.h"
 #include "worker/session/event.h"
 #include "worker/session/order.h"
 
@@ -37,6 +38,7 @@ struct AgentOptions {
   std::vector<v1::Slot> slots;
   std::string ranks_address = "127.0.0.1";  // IPv4, where ranks on other hosts reach the ranks here
   base::Duration stop_grace = base::Seconds(30);
+  pulse::HangLimits hang;
   size_t keep_logs = 500;  // attempts that are over and whose logs are kept
 };
 
@@ -72,8 +74,10 @@ class Agent {
     EventTail uplink;  // follows the coordinator's cursor
     bool ended = false;
     bool complained = false;  // of its event file
+    std::string hung;         // how it hangs, in words for people
   };
   struct Run {
+    explicit Run(const pulse::HangLimits& limits) : hang_watch(limits) {}
     AttemptRecord record;
     std::string dataset_dir;
     base::UniqueFd rendezvous_socket;
@@ -81,6 +85,8 @@ class Agent {
     // Events of rank 0 for the metrics; unset when that is elsewhere.
     std::optional<EventTail> metrics_tail;
     uint64_t metrics_sequence = 0;
+    pulse::HangWatch hang_watch;
+    std::optional<base::Time> kill_hung_at;  // once a rank hangs: when its stacks are written
   };
 
   Agent(AgentOptions options, StateFolder state);
@@ -94,6 +100,7 @@ class Agent {
   session::LogRead ReadLog(const v1::LogRequest& request) const;
   void Forget(const session::AttemptKey& key);
   void Delete(const std::vector<std::string>& paths);
+  void FindHang(const session::AttemptKey& key, Run& run, base::Time now);
   void FollowMetrics(const session::AttemptKey& key, Run& run);
   void RecordMetrics(const session::AttemptKey& key, Run& run);
 

@@ -3,18 +3,24 @@
 #include <fcntl.h>
 #include <google/protobuf/util/json_util.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/file/durable.h"
 #include "base/file/lock_file.h"
 #include "worker/agent/control_socket.h"
 #include "worker/agent/process.h"
 #include "worker/agent/rank_shim.h"
+#include "worker/pulse/pulse.h"
 
 namespace mixln::worker::agent {
 namespace {
@@ -96,6 +102,18 @@ void Rank::Stop(v1::StopMode mode, base::Duration grace, base::Time now) {
   stop_ = mode;
   kill_at_ = kill_at;
   next_word_ = now;
+}
+
+void Rank::AskForStacks() const {
+  if (rank_pid_ == 0 || !pidfd_ || HasEnded(pidfd_)) return;
+  std::error_code ignored;
+  for (const auto& task :
+       std::filesystem::directory_iterator(absl::StrCat("/proc/", rank_pid_, "/task"), ignored)) {
+    int thread = 0;
+    if (absl::SimpleAtoi(task.path().filename().string(), &thread))
+      syscall(SYS_tgkill, rank_pid_, thread, pulse::kStackSignal);
+  }
+  kill(rank_pid_, SIGCONT);
 }
 
 void Rank::Kill() {

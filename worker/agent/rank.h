@@ -37,6 +37,11 @@ class Rank {
   // SIGKILL.
   void Stop(v1::StopMode mode, base::Duration grace, base::Time now);
 
+  // Has every thread of the rank write its stack to the log (worker/pulse/pulse.h). A rank that is stopped by
+  // a signal is continued for it: the stack it writes is of where it stood. One that is stuck inside of the
+  // kernel writes nothing.
+  void AskForStacks() const;
+
   // To be called often: says `alive` every 2 s, carries a stop further, and returns true once no process of
   // the rank is left.
   bool Poll(base::Time now);

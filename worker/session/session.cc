@@ -281,7 +281,9 @@ void Session::OnRankEnded(const RankEnded& ended) {
   if (it == attempt->ranks.end() || it->second.end) return;
   it->second.end = ended.end;
   it->second.last_sequence = ended.last_sequence;
-  if (ended.end.outcome == v1::ATTEMPT_OUTCOME_FAILED && !attempt->first_failure)
+  // Those that waited for a rank that hung may end before it does.
+  const bool is_culprit = ended.end.cause == v1::FAILURE_CAUSE_HANG;
+  if (ended.end.outcome == v1::ATTEMPT_OUTCOME_FAILED && (is_culprit || !attempt->first_failure))
     attempt->first_failure = ended.end;
   if (AllRanksEnded(*attempt)) return;
   // The others cannot go on without it, but may be waiting for it in a collective.

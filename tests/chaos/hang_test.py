@@ -1,0 +1,64 @@
+"""Promise 8: a rank that hangs is named with its host and phase, its stacks are kept, and the trial goes on elsewhere."""
+import os
+import signal
+import socket
+import unittest
+from unittest import mock
+
+from cluster import Cluster, corpus_text, sweep_text, wait_until
+
+FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5")
+LIMITS = ("--hang-start-seconds", "20", "--hang-step-seconds", "2")
+
+
+class Hang(unittest.TestCase):
+    def setUp(self):
+        self.cluster = self.enterContext(Cluster(*FAST))
+        self.corpus = self.cluster.write("corpus.txt", corpus_text())
+
+    def submit(self, **options):
+        self.cluster.ctl("submit", self.cluster.write("hung.yaml", sweep_text("hung", self.corpus, {"train.seed": [0]}, **options)))
+
+    def first_attempt(self):
+        (trial,) = self.cluster.trials("hung").values()
+        return trial["attempts"][0] if trial["attempts"] else None
+
+    def expect_hang(self, words):
+        attempt = wait_until(lambda: (a := self.first_attempt()) and a.get("cause") == "FAILURE_CAUSE_HANG" and a, "the hang to be named")
+        self.assertRegex(attempt["message"], words)
+        self.assertIn(socket.gethostname(), attempt["message"])
+        (trial,) = self.cluster.trials("hung")
+        self.assertIn("hangs: no sign of life", self.cluster.ctl("describe", "trial", trial).stdout)
+
+    def expect_success(self):
+        done = self.cluster.ctl("wait", "hung", "--timeout", "120", check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def logs(self):
+        return [path.read_text() for path in sorted(self.cluster.folder.glob("worker/attempts/*/*/rank-*/log"))]
+
+    def test_promise_8_a_rank_that_goes_on_no_more_is_named_and_leaves_its_stack(self):
+        with mock.patch.dict(os.environ, {"MIXLN_FAKE_TRAINER": "hang@8"}):
+            self.cluster.start_fake_worker("worker", "--slots", "1", *LIMITS)
+        self.submit(steps=12)
+        self.expect_hang(r"rank 0 on .* hangs: no sign of life for \d+ s while training step 7, limit 2 s")
+        self.assertRegex(self.logs()[0], r"(?s)stack of thread \d+ \(mixln-fake-trai\):\n.*pause")
+
+
+    def test_promise_8_a_rank_that_is_stopped_is_named_and_leaves_its_stack(self):
+        go = self.cluster.folder / "go"
+        with mock.patch.dict(os.environ, {"MIXLN_FAKE_TRAINER": f"wait:{go}@8"}):
+            self.cluster.start_fake_worker("worker", "--slots", "1", *LIMITS)
+        self.submit(steps=12)
+        (pid,) = wait_until(self.cluster.rank_pids, "a rank")
+        events = wait_until(lambda: list(self.cluster.folder.glob("worker/attempts/*/*/rank-0/events.jsonl")), "events")[0]
+        wait_until(lambda: '"step":"7"' in events.read_text(), "seven steps")
+        os.kill(pid, signal.SIGSTOP)
+        go.touch()
+        self.expect_hang(r"rank 0 on .* hangs: no sign of life for \d+ s while training step 7, limit 2 s")
+        self.assertIn("stack of thread", self.logs()[0])
+        self.expect_success()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

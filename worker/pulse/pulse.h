@@ -1,0 +1,48 @@
+// A rank's pulse: where it is, in a file of its folder that it has mapped, so that saying it costs a store
+// and works while the rank is stuck. The agent reads the file and finds who hangs (hang.h).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+namespace mixln::worker::pulse {
+
+inline constexpr char kFile[] = "pulse";  // in the rank's folder
+
+enum class Phase : uint64_t { kStarting = 0, kTraining = 1, kEvaluating = 2, kSaving = 3 };
+
+struct Reading {
+  Phase phase = Phase::kStarting;
+  int64_t step = 0;         // the step it works at, from 1
+  uint64_t collective = 0;  // collectives begun; ranks of an attempt begin the same ones in the same order
+  uint64_t waits = 0;       // 1: inside of a collective, waiting for the others
+  uint64_t beats = 0;       // anything else that shows life: micro-batches, looks at a full disk
+
+  friend bool operator==(const Reading&, const Reading&) = default;
+};
+
+// For the rank, and for any of its threads. Before Open, the others do nothing.
+// Makes and maps the file; false with errno when that fails: the rank can do without.
+bool Open(const std::filesystem::path& file);
+void Enter(Phase phase, int64_t step);
+void Beat();
+void BeginCollective();
+
+// While one lives, the rank waits for the others.
+class Waiting {
+ public:
+  Waiting();
+  ~Waiting();
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+};
+
+// From now on each thread that gets kStackSignal writes its stack to standard error and goes on.
+void LeaveStacksOnSignal();
+extern const int kStackSignal;
+
+// For the agent: what the file says; nothing while there is none.
+std::optional<Reading> Read(const std::filesystem::path& file);
+
+}  // namespace mixln::worker::pulse
