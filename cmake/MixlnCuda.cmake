@@ -1,9 +1,9 @@
 # The GPU kernels, where scripts/bootstrap --cuda has brought nvcc; elsewhere everything else is built. nvcc is run by
 # hand: enable_language(CUDA) looks for a whole toolkit, and the wheels have only what is needed.
 file(GLOB _cuda_candidates "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/cu13")
-find_program(MIXLN_NVCC nvcc PATHS ${_cuda_candidates} PATH_SUFFIXES bin NO_DEFAULT_PATH)
-find_path(MIXLN_CUDA_INCLUDE_DIR cuda_runtime.h PATHS ${_cuda_candidates} PATH_SUFFIXES include NO_DEFAULT_PATH)
-find_file(MIXLN_CUDART_LIBRARY libcudart.so.13 PATHS ${_cuda_candidates} PATH_SUFFIXES lib NO_DEFAULT_PATH)
+find_program(MIXLN_NVCC nvcc PATHS ${_cuda_candidates} PATH_SUFFIXES bin NO_CACHE NO_DEFAULT_PATH)
+find_path(MIXLN_CUDA_INCLUDE_DIR cuda_runtime.h PATHS ${_cuda_candidates} PATH_SUFFIXES include NO_CACHE NO_DEFAULT_PATH)
+find_file(MIXLN_CUDART_LIBRARY libcudart.so.13 PATHS ${_cuda_candidates} PATH_SUFFIXES lib NO_CACHE NO_DEFAULT_PATH)
 
 # mixln_cuda_library(FOLDER NAME [DEPS folder...]): the folder's .cu files as the shared library NAME, for GPUs from sm_80 to
 # sm_100 and, as PTX, for later ones. Does nothing without nvcc.
