@@ -8,7 +8,6 @@
 namespace mixln::worker::trainer::cuda {
 namespace {
 
-using kernels::AttentionShape;
 using kernels::Load;
 using kernels::Store;
 

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "worker/trainer/kernels/adamw.h"
-#include "worker/trainer/kernels/attention.h"
 #include "worker/trainer/kernels/rms_norm.h"
 
 // The engine's kernels on a GPU: what worker/trainer/kernels computes, over whole tensors, started on a
@@ -55,13 +54,23 @@ void Swiglu(Stream stream, const T* gate_up, T* out, int64_t columns, int64_t ro
 template <typename T>
 void SwigluBackward(Stream stream, T* gate_up, const T* dout, int64_t columns, int64_t rows);
 
-// As kernels::AttentionTasks of all tasks, computed in fp32; heads of at most kLargestHead elements.
+// Causal softmax attention, computed in fp32; query head h reads key and value head h / (heads / kv_heads). A
+// row of `qkv` (one of batch·time) holds the heads' queries, then the keys, then the values. `lse` is fp32
+// [batch, heads, time]: the log-sum-exp of a query's scaled scores.
+struct AttentionShape {
+  int64_t batch = 0;
+  int64_t time = 0;
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_size = 0;
+};
+// Heads of at most kLargestHead elements; throws std::runtime_error where they are larger.
 inline constexpr int64_t kLargestHead = 128;
 template <typename T>
-void Attention(Stream stream, const kernels::AttentionShape& shape, const T* qkv, T* out, float* lse);
+void Attention(Stream stream, const AttentionShape& shape, const T* qkv, T* out, float* lse);
 // `delta` is scratch of lse's shape.
 template <typename T>
-void AttentionBackward(Stream stream, const kernels::AttentionShape& shape, const T* qkv, const T* out,
+void AttentionBackward(Stream stream, const AttentionShape& shape, const T* qkv, const T* out,
                        const float* lse, const T* dout, float* delta, T* dqkv);
 
 // As kernels::CrossEntropyRows of all rows.

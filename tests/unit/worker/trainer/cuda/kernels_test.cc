@@ -1,5 +1,6 @@
-// The GPU kernels against the CPU's, which have tests of their own against formulas. Compiled twice: over the
-// emulator (label unit) and, where there is nvcc, over CUDA (label gpu), which skips where there is no GPU.
+// The GPU kernels against the CPU's, which have tests of their own against formulas; attention against its
+// formulas. Compiled twice: over the emulator (label unit) and, where there is nvcc, over CUDA (label gpu),
+// which skips where there is no GPU.
 #include "worker/trainer/cuda/kernels.h"
 
 #include <gtest/gtest.h>
@@ -148,35 +149,82 @@ TEST_F(Cuda, RotatesAndGatesAsTheCpu) {
   CheckRows<kernels::Bf16>();
 }
 
+// The formulas in fp64, forward and backward, for one head of one sequence at a time.
 template <typename T>
-void CheckAttention(const kernels::AttentionShape& shape) {
+void CheckAttention(const AttentionShape& shape) {
   const int64_t rows = shape.batch * shape.time;
-  const int64_t wide = rows * (shape.heads + 2 * shape.kv_heads) * shape.head_size;
-  const int64_t narrow = rows * shape.heads * shape.head_size;
-  const auto qkv = Random<T>(wide, 1), dout = Random<T>(narrow, 2);
-  const Array<T> out(narrow), dqkv(wide), cpu_out(narrow), cpu_dqkv(wide);
-  const Array<float> lse(rows * shape.heads), delta(rows * shape.heads), cpu_lse(rows * shape.heads);
-  const int64_t tasks = shape.batch * shape.kv_heads;
-  kernels::AttentionTasks(shape, qkv.data(), cpu_out.data(), cpu_lse.data(), 0, tasks);
-  kernels::AttentionTasksBackward(shape, qkv.data(), cpu_out.data(), cpu_lse.data(), dout.data(),
-                                  cpu_dqkv.data(), 0, tasks);
+  const int64_t size = shape.head_size;
+  const int64_t stride = (shape.heads + 2 * shape.kv_heads) * size;
+  const auto qkv = Random<T>(rows * stride, 1), dout = Random<T>(rows * shape.heads * size, 2);
+  const Array<T> out(dout.size()), dqkv(qkv.size());
+  const Array<float> lse(rows * shape.heads), delta(lse.size()), want_lse(lse.size());
+  std::vector<double> want_out(static_cast<size_t>(out.size())), want(static_cast<size_t>(qkv.size()));
+  const auto at = [](const Array<T>& array, int64_t i) {
+    return static_cast<double>(Load(array.data() + i));
+  };
+  for (int64_t b = 0; b < shape.batch; ++b) {
+    for (int64_t h = 0; h < shape.heads; ++h) {
+      const int64_t kv = h / (shape.heads / shape.kv_heads);
+      for (int64_t i = 0; i < shape.time; ++i) {
+        const int64_t q = (b * shape.time + i) * stride + h * size;
+        const int64_t o = ((b * shape.time + i) * shape.heads + h) * size;
+        const auto key = [&](int64_t j) { return (b * shape.time + j) * stride + (shape.heads + kv) * size; };
+        const int64_t to_value = shape.kv_heads * size;
+        const double scale = 1 / std::sqrt(static_cast<double>(size));
+        std::vector<double> p, dp;
+        double sum = 0, dot = 0;
+        for (int64_t j = 0; j <= i; ++j) {
+          double score = 0, dscore = 0;
+          for (int64_t d = 0; d < size; ++d) {
+            score += at(qkv, q + d) * at(qkv, key(j) + d) * scale;
+            dscore += at(dout, o + d) * at(qkv, key(j) + to_value + d);
+          }
+          p.push_back(std::exp(score));
+          dp.push_back(dscore);
+          sum += p.back();
+        }
+        want_lse[(b * shape.heads + h) * shape.time + i] = static_cast<float>(std::log(sum));
+        for (size_t j = 0; j < p.size(); ++j) {
+          p[j] /= sum;
+          dot += p[j] * dp[j];
+        }
+        for (int64_t j = 0; j <= i; ++j) {
+          const double pj = p[static_cast<size_t>(j)];
+          const double ds = pj * (dp[static_cast<size_t>(j)] - dot) * scale;
+          for (int64_t d = 0; d < size; ++d) {
+            const int64_t k = key(j) + d;
+            want_out[static_cast<size_t>(o + d)] += pj * at(qkv, k + to_value);
+            want[static_cast<size_t>(q + d)] += ds * at(qkv, k);
+            want[static_cast<size_t>(k)] += ds * at(qkv, q + d);
+            want[static_cast<size_t>(k + to_value)] += pj * at(dout, o + d);
+          }
+        }
+      }
+    }
+  }
   Attention(nullptr, shape, qkv.data(), out.data(), lse.data());
   AttentionBackward(nullptr, shape, qkv.data(), out.data(), lse.data(), dout.data(), delta.data(),
                     dqkv.data());
   Synchronize();
-  ExpectNear(lse, cpu_lse, 2e-5F);
-  ExpectNear(out, cpu_out, kTolerance<T>);
-  ExpectNear(dqkv, cpu_dqkv, 2 * kTolerance<T>);
+  ExpectNear(lse, want_lse, 2e-5F);
+  const auto near = [&](const Array<T>& actual, const std::vector<double>& expected) {
+    for (int64_t i = 0; i < actual.size(); ++i) {
+      const double value = expected[static_cast<size_t>(i)];
+      ASSERT_NEAR(at(actual, i), value, 2 * kTolerance<T> * (1 + std::abs(value))) << "element " << i;
+    }
+  };
+  near(out, want_out);
+  near(dqkv, want);
 }
 
-TEST_F(Cuda, AttendsAsTheCpu) {
+TEST_F(Cuda, AttendsAsTheFormulas) {
   CheckAttention<float>({.batch = 2, .time = 37, .heads = 4, .kv_heads = 2, .head_size = 20});
   CheckAttention<float>({.batch = 1, .time = 5, .heads = 1, .kv_heads = 1, .head_size = 128});
   CheckAttention<kernels::Bf16>({.batch = 1, .time = 32, .heads = 2, .kv_heads = 1, .head_size = 64});
 }
 
 TEST_F(Cuda, RefusesHeadsThatAreTooLarge) {
-  const kernels::AttentionShape shape{.batch = 1, .time = 1, .heads = 1, .kv_heads = 1, .head_size = 136};
+  const AttentionShape shape{.batch = 1, .time = 1, .heads = 1, .kv_heads = 1, .head_size = 136};
   const Array<float> memory(3 * 136);
   EXPECT_THROW(Attention<float>(nullptr, shape, memory.data(), memory.data(), memory.data()),
                std::runtime_error);
