@@ -10,4 +10,9 @@
 #define MIXLN_CLONES
 #endif
 
+// Inlined into each clone; nvcc compiles it for GPUs too.
+#ifdef __CUDACC__
+#define MIXLN_INLINE __host__ __device__ inline
+#else
 #define MIXLN_INLINE inline __attribute__((always_inline))
+#endif

@@ -1,0 +1,42 @@
+# The GPU kernels, where scripts/bootstrap --cuda has brought nvcc; elsewhere everything else is built. nvcc is run by
+# hand: enable_language(CUDA) looks for a whole toolkit, and the wheels have only what is needed.
+file(GLOB _cuda_candidates "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/cu13")
+find_program(MIXLN_NVCC nvcc PATHS ${_cuda_candidates} PATH_SUFFIXES bin NO_CACHE NO_DEFAULT_PATH)
+find_path(MIXLN_CUDA_INCLUDE_DIR cuda_runtime.h PATHS ${_cuda_candidates} PATH_SUFFIXES include NO_CACHE NO_DEFAULT_PATH)
+find_file(MIXLN_CUDART_LIBRARY libcudart.so.13 PATHS ${_cuda_candidates} PATH_SUFFIXES lib NO_CACHE NO_DEFAULT_PATH)
+
+# mixln_cuda_library(FOLDER NAME [DEPS folder...]): the folder's .cu files as the shared library NAME, for GPUs from sm_80 to
+# sm_100 and, as PTX, for later ones. Does nothing without nvcc.
+function(mixln_cuda_library folder name)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  if(NOT MIXLN_NVCC OR NOT MIXLN_CUDA_INCLUDE_DIR OR NOT MIXLN_CUDART_LIBRARY)
+    message(STATUS "mixln: without GPU kernels: no nvcc in .venv (scripts/bootstrap --cuda brings it)")
+    return()
+  endif()
+  set(flags -std=c++20 -O3 --expt-relaxed-constexpr -Xcompiler -fPIC,-Wall,-Wextra -isystem "${MIXLN_CUDA_INCLUDE_DIR}"
+    -gencode arch=compute_100,code=compute_100)
+  foreach(architecture IN ITEMS 80 90 100)
+    list(APPEND flags -gencode arch=compute_${architecture},code=sm_${architecture})
+  endforeach()
+  set(headers "")
+  foreach(dep IN LISTS ARG_DEPS ITEMS "${folder}")
+    _mixln_target("${dep}" dep_target)
+    list(APPEND flags -I "${CMAKE_BINARY_DIR}/include/${dep_target}")
+    file(GLOB dep_headers CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${dep}/*.h")
+    list(APPEND headers ${dep_headers})
+  endforeach()
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${folder}/*.cu")
+  set(objects "")
+  foreach(source IN LISTS sources)
+    get_filename_component(stem "${source}" NAME_WE)
+    set(object "${CMAKE_CURRENT_BINARY_DIR}/${name}_${stem}.o")
+    add_custom_command(OUTPUT "${object}" COMMAND "${MIXLN_NVCC}" ${flags} -c "${source}" -o "${object}"
+      DEPENDS "${source}" ${headers} COMMENT "nvcc ${folder}/${stem}.cu" VERBATIM)
+    list(APPEND objects "${object}")
+  endforeach()
+  add_library(${name} SHARED ${objects})
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
+  get_filename_component(runtime "${MIXLN_CUDART_LIBRARY}" DIRECTORY)
+  target_link_libraries(${name} PRIVATE "${MIXLN_CUDART_LIBRARY}")
+  target_link_options(${name} PRIVATE "LINKER:-rpath,${runtime}")
+endfunction()
