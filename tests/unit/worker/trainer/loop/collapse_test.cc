@@ -16,6 +16,7 @@ using testing::HasSubstr;
 // A real run of tests/bench/collapse, as judge.py recorded it.
 struct RecordedRun {
   std::string name;
+  config::Norm norm = {.layer_placements = {"post"}};
   config::Train train;
   double entropy = 0;
   int64_t collapsed = 0;         // step from which the run was lost; 0: it was not
@@ -31,6 +32,9 @@ std::vector<RecordedRun> RecordedRuns() {
     for (std::string word; std::getline(fields, word, ',');) words.push_back(word);
     RecordedRun& run = runs.emplace_back();
     run.name = words.at(0);
+    const size_t placement = run.name.find('-') + 1;
+    run.norm.layer_placements = {run.name.substr(placement, run.name.find('-', placement) - placement)};
+    if (run.norm.layer_placements.front() == "mix") run.norm.layer_placements = {"post", "pre"};
     run.train.schedule = words.at(2) == "constant" ? config::Schedule::kConstant : config::Schedule::kCosine;
     run.train.steps = std::stoll(words.at(3));
     run.train.warmup_steps = std::stoll(words.at(4));
@@ -51,7 +55,7 @@ int64_t Replay(const RecordedRun& run, int64_t first, int64_t last, checkpoint::
     const auto block = static_cast<size_t>((step - 1) / length);
     if (block >= run.excesses.size()) break;
     const double loss = run.entropy + run.excesses[block];
-    const std::string why = Collapse(run.train, {step, loss, run.entropy, run.entropy}, history);
+    const std::string why = Collapse(run.norm, run.train, {step, loss, run.entropy, run.entropy}, history);
     if (why.empty()) continue;
     if (words != nullptr) *words = why;
     return step;
@@ -118,6 +122,13 @@ TEST(Collapse, NamesTheEvidence) {
   EXPECT_THAT(words, HasSubstr("since step 61 the loss stays 0.050 nats above"));
   EXPECT_THAT(words, HasSubstr("entropy 7.250; step 100 has loss 7.300"));
   EXPECT_THAT(words, HasSubstr("after 2.500 nats below it at step 50"));
+}
+
+TEST(Collapse, WithoutANormOfTheStreamARestOnThePlateauIsNone) {
+  RecordedRun run = Example({1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05});
+  EXPECT_GT(Replay(run), 0);
+  run.norm.layer_placements = {"pre", "sandwich"};
+  EXPECT_EQ(Replay(run), 0);
 }
 
 TEST(Collapse, ASpikeThatComesBackIsNone) {
