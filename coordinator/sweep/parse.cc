@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/preset/preset.h"
 #include "base/text/utf8.h"
 #include "coordinator/sweep/defaults.h"
 #include "coordinator/sweep/field.h"
@@ -180,7 +181,7 @@ class FileParser {
     }
     if (IsGivenOrSwept("model.preset")) return;
     if (missing_sizes.size() == 4) {
-      Missing("model.preset", absl::StrCat("name one of ", absl::StrJoin(PresetNames(), ", "),
+      Missing("model.preset", absl::StrCat("name one of ", absl::StrJoin(base::preset::PresetNames(), ", "),
                                            ", or give hidden_size, intermediate_size, layers and heads"));
     } else {
       for (const std::string& path : missing_sizes) Missing(path, "give it, or name a preset");

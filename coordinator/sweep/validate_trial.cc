@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/preset/preset.h"
 #include "base/text/suggest.h"
 #include "coordinator/sweep/bounds.h"
 #include "coordinator/sweep/field.h"
@@ -151,11 +152,12 @@ bool NamesAFile(const std::string& text) {
 
 void CheckTexts(const v1::TrialSpec& spec, Problems& problems) {
   const std::string& preset = spec.model().preset();
-  if (!preset.empty() && FindPreset(preset) == nullptr) {
-    const std::string near = base::Suggest(preset, PresetNames());
+  if (!preset.empty() && base::preset::FindPreset(preset) == nullptr) {
+    const std::string near = base::Suggest(preset, base::preset::PresetNames());
     problems.Add("model.preset", "unknown preset `", preset.substr(0, 60), "`",
                  near.empty() ? "" : absl::StrCat(", did you mean `", near, "`?"),
-                 near.empty() ? "; give one of " : " One of ", absl::StrJoin(PresetNames(), ", "));
+                 near.empty() ? "; give one of " : " One of ",
+                 absl::StrJoin(base::preset::PresetNames(), ", "));
   }
   if (spec.data().source().empty()) {
     problems.Add("data.source",

@@ -1,12 +1,14 @@
-// mixln-trainer: one rank of a trial, or the export of a checkpoint.
+// mixln-trainer: one rank of a trial, the export of a checkpoint, or a measurement.
 #include <cstdio>
 #include <cstring>
 #include <string>
 
 #include "base/version/version.h"
+#include "services/trainer/bench_command.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/huggingface/export_model.h"
 #include "worker/trainer/loop/run.h"
+#include "worker/trainer/memory/caching_allocator.h"
 
 namespace {
 
@@ -16,8 +18,10 @@ int Usage() {
   std::fprintf(stderr,
                "usage: mixln-trainer TRIAL.json\n"
                "       mixln-trainer export [--dtype fp32|bf16] CHECKPOINT FOLDER\n"
+               "       mixln-trainer bench [--preset llama-71m] [--help]\n"
                "The first trains what the file says; events.jsonl and control appear in the current folder.\n"
-               "The second turns a checkpoint's folder into one that transformers loads.\n");
+               "The second turns a checkpoint's folder into one that transformers loads.\n"
+               "The third says how fast a model trains on this machine, and where the time goes.\n");
   return ExitCode::kBadConfig;
 }
 
@@ -50,7 +54,9 @@ int main(int argc, char** argv) {
     std::printf("mixln-trainer %s\n", mixln::base::version::kVersion.data());
     return 0;
   }
+  mixln::worker::trainer::memory::UseCachingAllocator();
   if (argc > 1 && std::strcmp(argv[1], "export") == 0) return Export(argc, argv);
+  if (argc > 1 && std::strcmp(argv[1], "bench") == 0) return mixln::services::trainer::RunBench(argc, argv);
   if (argc != 2 || argv[1][0] == '-') return Usage();
   return mixln::worker::trainer::loop::RunTrainer(argv[1]);
 }

@@ -1,5 +1,6 @@
 """Logits, loss and every gradient in fp32: pre against Hugging Face, every placement against the plain reference in fp64.
-‖Δ‖₂/‖ref‖₂ ≤ 1e-5 for each tensor, on odd shapes too. And no token changes the logits before it."""
+‖Δ‖₂/‖ref‖₂ ≤ 1e-5 for each tensor, on odd shapes too; where rounding alone takes the plain reference in fp32 farther than that
+from itself in fp64 (a LayerNorm of three channels), no farther than it. And no token changes the logits before it."""
 import sys
 import unittest
 
@@ -31,7 +32,7 @@ SHAPES = [
 
 
 class Fp32(unittest.TestCase):
-    def compare(self, ours, logits, loss, gradients):
+    def compare(self, ours, logits, loss, gradients, rounded=None):
         found = {"loss": abs(ours["losses"][0] / loss - 1), "evaluated": abs(ours["evaluated"] / loss - 1),
                  "logits": mixln.relative(ours["tensors"]["logits"], logits)}
         names = {n[len("gradient:"):] for n in ours["tensors"] if n.startswith("gradient:")}
@@ -43,7 +44,10 @@ class Fp32(unittest.TestCase):
             zero = gradient.norm().item() < 1e-6 * whole
             found[name] = (mine - gradient).norm().item() / (whole if zero else gradient.norm().item())
         for name, error in found.items():
-            self.assertLessEqual(error, LIMIT, name)
+            limit = LIMIT
+            if error > LIMIT and rounded is not None and name in gradients:
+                limit = mixln.relative(rounded()[name], gradients[name])
+            self.assertLessEqual(error, limit, name)
 
     def check(self, cases, threads, expected):
         """cases: (what, model, weights, batch). expected(case) gives logits, loss and the gradients by name."""
@@ -80,12 +84,15 @@ class Fp32(unittest.TestCase):
                 cases.append((f"{placements}, {norm_kind}: {what}", m, weights,
                               mixln.batch(m, rows, time, seed=2, mask=masked)))
 
-        def expected(m, weights, batch):
-            w = reference.plain_weights(weights, torch.float64)
+        def plain(m, weights, batch, dtype):
+            w = reference.plain_weights(weights, dtype)
             logits = reference.Plain(m, w).logits(batch["tokens"][:, :-1])
             loss = reference.mean_loss(logits, batch)
             loss.backward()
             return logits, loss.item(), {n: t.grad for n, t in w.items()}
+
+        def expected(*case):
+            return *plain(*case, torch.float64), lambda: plain(*case, torch.float32)[2]
 
         self.check(cases, 1, expected)
 

@@ -17,14 +17,11 @@
 // elements it owns.
 //
 // "micro" rows of a rank are computed at once; 0: all. Every batch with an "lr" is followed by an update.
-// With "serve", the program then reads numbers of steps from standard input and answers each with the seconds
-// they took: for benchmarks.
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <c10/core/CPUAllocator.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -192,18 +189,6 @@ std::vector<Batch> PartsOf(const Batch& batch, int64_t micro, int64_t rank, int6
   return parts;
 }
 
-void Serve(Engine& engine, const std::vector<Batch>& batches) {
-  for (int64_t steps = 0; std::cin >> steps;) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int64_t step = 0; step < steps; ++step) {
-      const Batch& batch = batches[static_cast<size_t>(step) % batches.size()];
-      engine.ForwardBackward(batch.tokens, batch.mask, batch.targets);
-      engine.Update(1e-4, false);
-    }
-    std::cout << std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() << std::endl;
-  }
-}
-
 void Run(const std::string& folder, fsdp::Collectives* ranks, CountingAllocator& memory) {
   const json request = json::parse(std::ifstream(folder + "/request.json"));
   at::set_num_threads(request.at("threads"));
@@ -270,10 +255,6 @@ void Run(const std::string& folder, fsdp::Collectives* ranks, CountingAllocator&
   output.close();
   result["peak_bytes"] = memory.peak();
   std::ofstream(folder + "/result" + suffix + ".json") << result.dump();
-  if (request.value("serve", false)) {
-    std::cout << "ready" << std::endl;
-    Serve(engine, batches);
-  }
 }
 
 struct Arguments {

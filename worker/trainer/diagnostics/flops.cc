@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/clock/clock.h"
+#include "worker/trainer/gemm/product.h"
 
 namespace mixln::worker::trainer::diagnostics {
 namespace {
@@ -24,14 +25,18 @@ double FlopsPerToken(const ModelSize& size) {
 
 double MeasurePeakFlops(bool bf16) {
   const at::NoGradGuard no_grad;
-  const auto options = at::dtype(bf16 ? at::kBFloat16 : at::kFloat);
-  const at::Tensor a = at::full({kSize, kSize}, 0.5, options);
-  const at::Tensor b = at::full({kSize, kSize}, 0.25, options);
-  at::Tensor product = at::mm(a, b);  // the first one makes plans and buffers
+  const at::ScalarType type = bf16 ? at::kBFloat16 : at::kFloat;
+  const at::Tensor a = at::full({kSize, kSize}, 0.5, type);
+  const at::Tensor b = at::full({kSize, kSize}, 0.25, type);
+  at::Tensor product = at::empty({kSize, kSize}, type);
+  const auto multiply = [&] {
+    gemm::Multiply({gemm::Operand(a)}, gemm::Packed({gemm::Operand(b)}), product);
+  };
+  multiply();  // the first one makes plans and buffers
   base::Duration best = kMeasure;
   const base::Time begin = base::ReadClock().steady;
   for (base::Time before = begin; before < begin + kMeasure;) {
-    at::mm_out(product, a, b);
+    multiply();
     const base::Time after = base::ReadClock().steady;
     best = std::min(best, after - before);
     before = after;

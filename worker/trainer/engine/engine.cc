@@ -7,6 +7,7 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "worker/trainer/diagnostics/phase.h"
 #include "worker/trainer/model/model.h"
 #include "worker/trainer/norm/group.h"
 #include "worker/trainer/optim/adamw.h"
@@ -161,6 +162,7 @@ double Engine::Evaluate(const at::Tensor& tokens, const at::Tensor& mask) {
 }
 
 UpdateReport Engine::Update(double lr, bool measure_layers) {
+  const diagnostics::PhaseSpan span(diagnostics::Phase::kUpdate);
   const EngineOptions& options = impl_->options;
   const std::vector<fsdp::Unit*>& units = impl_->model.units();
   impl_->model.FinishGradients();

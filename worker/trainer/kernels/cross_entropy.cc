@@ -1,32 +1,23 @@
 #include "worker/trainer/kernels/cross_entropy.h"
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
 
+#include "worker/trainer/kernels/scratch.h"
 #include "worker/trainer/kernels/vector.h"
 
 namespace mixln::worker::trainer::kernels {
 namespace {
 
-constexpr int64_t kPiece = 64;
-
+// A row as fp32 and its largest element.
 template <typename T>
-MIXLN_INLINE void LoadPiece(const T* z, float* piece, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) piece[i] = Load(z + i);
-}
-
-// piece = e^(z − shift) of at most kPiece elements.
-template <typename T>
-MIXLN_INLINE void ExpPiece(const T* z, float shift, float* piece, int64_t count) {
-  LoadPiece(z, piece, count);
-  ExpRow(piece, shift, count);
+MIXLN_INLINE float LoadRow(const T* z, float* row, int64_t columns) {
+  for (int64_t c = 0; c < columns; ++c) row[c] = Load(z + c);
+  return MaxRow(row, columns);
 }
 
 template <typename T>
 MIXLN_INLINE void Rows(T* logits, const int64_t* targets, const uint8_t* mask, float gradient_scale,
-                       double* loss, int64_t columns, int64_t begin, int64_t end) {
-  float piece[kPiece];
+                       double* loss, float* exponentials, int64_t columns, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     T* __restrict__ z = logits + row * columns;
     if (mask != nullptr && mask[row] == 0) {
@@ -36,43 +27,44 @@ MIXLN_INLINE void Rows(T* logits, const int64_t* targets, const uint8_t* mask, f
       }
       continue;
     }
-    float max = -std::numeric_limits<float>::infinity();
-    for (int64_t first = 0; first < columns; first += kPiece) {
-      const int64_t count = std::min(kPiece, columns - first);
-      LoadPiece(z + first, piece, count);
-      max = std::max(max, MaxRow(piece, count));
-    }
-    double sum = 0;
-    for (int64_t first = 0; first < columns; first += kPiece) {
-      const int64_t count = std::min(kPiece, columns - first);
-      ExpPiece(z + first, max, piece, count);
-      sum += static_cast<double>(SumOf(count, [&piece](int64_t i) { return piece[i]; }));
-    }
-    const float target = Load(z + targets[row]) - max;
+    const float max = LoadRow(z, exponentials, columns);
+    const float target = exponentials[targets[row]] - max;
+    const double sum = ExpAndSumRow(exponentials, max, columns);
     loss[row] = std::log(sum) - static_cast<double>(target);
     if (gradient_scale == 0) continue;
     const float factor = static_cast<float>(static_cast<double>(gradient_scale) / sum);
-    const float at_target = Exp(target) * factor - gradient_scale;
-    for (int64_t first = 0; first < columns; first += kPiece) {
-      const int64_t count = std::min(kPiece, columns - first);
-      ExpPiece(z + first, max, piece, count);
-      for (int64_t i = 0; i < count; ++i) Store(piece[i] * factor, z + first + i);
-    }
+    const float at_target = exponentials[targets[row]] * factor - gradient_scale;
+    for (int64_t c = 0; c < columns; ++c) Store(exponentials[c] * factor, z + c);
     Store(at_target, z + targets[row]);
   }
 }
 
+// Of a thread: one row, which stays in the second cache.
+float* Exponentials(int64_t columns) {
+  thread_local Scratch<float> scratch;
+  return scratch.Room(columns);
+}
+
 }  // namespace
 
-MIXLN_CLONES void CrossEntropyRows(float* logits, const int64_t* targets, const uint8_t* mask,
-                                   float gradient_scale, double* loss, int64_t columns, int64_t begin,
-                                   int64_t end) {
-  Rows(logits, targets, mask, gradient_scale, loss, columns, begin, end);
+MIXLN_CLONES static void RowsFloat(float* logits, const int64_t* targets, const uint8_t* mask,
+                                   float gradient_scale, double* loss, float* exponentials, int64_t columns,
+                                   int64_t begin, int64_t end) {
+  Rows(logits, targets, mask, gradient_scale, loss, exponentials, columns, begin, end);
 }
-MIXLN_CLONES void CrossEntropyRows(Bf16* logits, const int64_t* targets, const uint8_t* mask,
-                                   float gradient_scale, double* loss, int64_t columns, int64_t begin,
-                                   int64_t end) {
-  Rows(logits, targets, mask, gradient_scale, loss, columns, begin, end);
+MIXLN_CLONES static void RowsBf16(Bf16* logits, const int64_t* targets, const uint8_t* mask,
+                                  float gradient_scale, double* loss, float* exponentials, int64_t columns,
+                                  int64_t begin, int64_t end) {
+  Rows(logits, targets, mask, gradient_scale, loss, exponentials, columns, begin, end);
+}
+
+void CrossEntropyRows(float* logits, const int64_t* targets, const uint8_t* mask, float gradient_scale,
+                      double* loss, int64_t columns, int64_t begin, int64_t end) {
+  RowsFloat(logits, targets, mask, gradient_scale, loss, Exponentials(columns), columns, begin, end);
+}
+void CrossEntropyRows(Bf16* logits, const int64_t* targets, const uint8_t* mask, float gradient_scale,
+                      double* loss, int64_t columns, int64_t begin, int64_t end) {
+  RowsBf16(logits, targets, mask, gradient_scale, loss, Exponentials(columns), columns, begin, end);
 }
 
 }  // namespace mixln::worker::trainer::kernels

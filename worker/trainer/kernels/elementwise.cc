@@ -28,6 +28,17 @@ MIXLN_CLONES void ScaleTo(const float* from, float scale, Bf16* to, int64_t coun
 MIXLN_CLONES void ScaleTo(const Bf16* from, float scale, float* to, int64_t count) {
   Scale(from, scale, to, count);
 }
+MIXLN_CLONES void RoundRows(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to,
+                            int64_t to_stride) {
+  for (int64_t row = 0; row < rows; ++row)
+    Scale(from + row * from_stride, 1.0F, to + row * to_stride, columns);
+}
+MIXLN_CLONES void RoundRows(const float* from, int64_t from_stride, int64_t rows, int64_t columns, Bf16* to,
+                            int64_t to_stride) {
+  for (int64_t row = 0; row < rows; ++row)
+    Scale(from + row * from_stride, 1.0F, to + row * to_stride, columns);
+}
+
 MIXLN_CLONES void AddTo(const float* x, float a, const float* y, float b, float* to, int64_t count) {
   Add(x, a, y, b, to, count);
 }
@@ -36,7 +47,13 @@ MIXLN_CLONES void AddTo(const float* x, float a, const Bf16* y, float b, float* 
 }
 
 MIXLN_CLONES double Dot(const float* x, const float* y, int64_t count) {
-  return SumOf(count, [=](int64_t i) { return x[i] * y[i]; });
+  constexpr int64_t kPiece = 256;
+  double sum = 0;
+  for (int64_t first = 0; first < count; first += kPiece) {
+    const int64_t piece = count - first < kPiece ? count - first : kPiece;
+    sum += SumOf(piece, [=](int64_t i) { return x[first + i] * y[first + i]; });
+  }
+  return sum;
 }
 
 MIXLN_CLONES void ScaleChannels(const float* x, const float* weight, float* to, int64_t columns,

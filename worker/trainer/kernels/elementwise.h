@@ -12,11 +12,17 @@ void ScaleTo(const float* from, float scale, float* to, int64_t count);
 void ScaleTo(const float* from, float scale, Bf16* to, int64_t count);
 void ScaleTo(const Bf16* from, float scale, float* to, int64_t count);
 
+// to = from, of `rows` rows of `columns` elements.
+void RoundRows(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to,
+               int64_t to_stride);
+void RoundRows(const float* from, int64_t from_stride, int64_t rows, int64_t columns, Bf16* to,
+               int64_t to_stride);
+
 // to = a·x + b·y.
 void AddTo(const float* x, float a, const float* y, float b, float* to, int64_t count);
 void AddTo(const float* x, float a, const Bf16* y, float b, float* to, int64_t count);
 
-// Σ x∘y, summed in fp32; the order depends on the instruction set only.
+// Σ x∘y, summed in fp32 over pieces and in fp64 over those; the order depends on the instruction set only.
 double Dot(const float* x, const float* y, int64_t count);
 
 // Over rows of `columns` elements: to = weight∘x.

@@ -4,13 +4,15 @@
 #include <bit>
 #include <cstdint>
 
+#include "worker/trainer/kernels/bf16.h"
 #include "worker/trainer/kernels/clones.h"
 
-// Eight floats in the compiler's own vector type: one register on AVX2, two on the baseline.
+// Sixteen floats in the compiler's own vector type: one register on AVX-512, two on AVX2, four on the
+// baseline.
 namespace mixln::worker::trainer::kernels {
 
-using Vector = float __attribute__((vector_size(32)));
-inline constexpr int64_t kLanes = 8;
+using Vector = float __attribute__((vector_size(64)));
+inline constexpr int64_t kLanes = 16;
 
 // Adds up value(0) … value(count - 1), in an order that depends on the instruction set only.
 template <typename Value>
@@ -21,11 +23,25 @@ MIXLN_INLINE float SumOf(int64_t count, Value value) {
   return sum;
 }
 
-// Reads and writes of eight floats at any address.
-using UnalignedVector = float __attribute__((vector_size(32), aligned(4), may_alias));
+// Reads and writes of sixteen floats at any address.
+using UnalignedVector = float __attribute__((vector_size(64), aligned(4), may_alias));
 #define MIXLN_LOAD_VECTOR(from) \
   (*reinterpret_cast<const ::mixln::worker::trainer::kernels::UnalignedVector*>(from))
 #define MIXLN_STORE_VECTOR(to) (*reinterpret_cast<::mixln::worker::trainer::kernels::UnalignedVector*>(to))
+
+MIXLN_INLINE void StoreVector(const Vector& from, float* to) {
+  MIXLN_STORE_VECTOR(to) = from;
+}
+
+// Rounds to nearest, ties to even, as Store does; but what is no number need not stay one.
+MIXLN_INLINE void StoreVector(const Vector& from, Bf16* to) {
+  using Words = uint32_t __attribute__((vector_size(64)));
+  using Halves = uint16_t __attribute__((vector_size(32)));
+  using UnalignedHalves = uint16_t __attribute__((vector_size(32), aligned(2), may_alias));
+  const Words bits = (Words)from;
+  const Words rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+  *reinterpret_cast<UnalignedHalves*>(to) = __builtin_convertvector(rounded, Halves);
+}
 
 // The largest of a row of at least one; NaN elements may be skipped.
 MIXLN_INLINE float MaxRow(const float* row, int64_t count) {
@@ -44,7 +60,7 @@ MIXLN_INLINE float MaxRow(const float* row, int64_t count) {
 // x = e^x to about 1 unit in the last place, for x in [-87, 88]; clamped outside. NaN stays NaN. In vectors
 // by hand: the compiler makes branches of a scalar one. Cephes' expf: x = n·ln 2 + r, and a polynomial in r.
 MIXLN_INLINE void ExpInPlace(Vector& x) {
-  using Bits = int32_t __attribute__((vector_size(32)));
+  using Bits = int32_t __attribute__((vector_size(64)));
   const Vector low = Vector{} - 87.0F;
   const Vector high = Vector{} + 88.0F;
   x = x < low ? low : x;
@@ -79,6 +95,28 @@ MIXLN_INLINE void ExpRow(float* row, float shift, int64_t count) {
     MIXLN_STORE_VECTOR(row + j) = x;
   }
   for (; j < count; ++j) row[j] = Exp(row[j] - shift);
+}
+
+// row[j] = e^(row[j] − shift), and their sum: in fp32 over pieces, in fp64 over those.
+MIXLN_INLINE double ExpAndSumRow(float* row, float shift, int64_t count) {
+  constexpr int64_t kPiece = 64 * kLanes;
+  double sum = 0;
+  for (int64_t first = 0; first < count; first += kPiece) {
+    const int64_t end = std::min(count, first + kPiece);
+    Vector lanes{};
+    float rest = 0;
+    int64_t j = first;
+    for (; j + kLanes <= end; j += kLanes) {
+      Vector x = MIXLN_LOAD_VECTOR(row + j) - shift;
+      ExpInPlace(x);
+      lanes += x;
+      MIXLN_STORE_VECTOR(row + j) = x;
+    }
+    for (; j < end; ++j) rest += row[j] = Exp(row[j] - shift);
+    for (int64_t lane = 0; lane < kLanes; ++lane) rest += lanes[lane];
+    sum += static_cast<double>(rest);
+  }
+  return sum;
 }
 
 }  // namespace mixln::worker::trainer::kernels

@@ -6,14 +6,35 @@
 #include <algorithm>
 #include <vector>
 
+#include "worker/trainer/diagnostics/phase.h"
+#include "worker/trainer/gemm/product.h"
 #include "worker/trainer/kernels/cross_entropy.h"
 #include "worker/trainer/model/linear.h"
 
 namespace mixln::worker::trainer::model {
+
+using diagnostics::Phase;
+using diagnostics::PhaseSpan;
+
 namespace {
 
-constexpr int64_t kChunk = 512;  // rows
-constexpr int64_t kRows = 4;     // of a thread at least
+constexpr int64_t kChunk = 1024;  // rows
+constexpr int64_t kRows = 4;      // of a thread at least
+
+// Each row's loss; where gradient_scale is not 0, logits become their gradients.
+void CrossEntropy(const at::Tensor& logits, const int64_t* targets, const uint8_t* mask,
+                  double gradient_scale, double* losses) {
+  const auto scale = static_cast<float>(gradient_scale);
+  at::parallel_for(0, logits.size(0), kRows, [&](int64_t begin, int64_t end) {
+    if (logits.scalar_type() == at::kBFloat16) {
+      kernels::CrossEntropyRows(static_cast<kernels::Bf16*>(logits.data_ptr()), targets, mask, scale, losses,
+                                logits.size(1), begin, end);
+    } else {
+      kernels::CrossEntropyRows(logits.data_ptr<float>(), targets, mask, scale, losses, logits.size(1), begin,
+                                end);
+    }
+  });
+}
 
 }  // namespace
 
@@ -22,34 +43,41 @@ Head::Head(norm::Norm norm, fsdp::Unit& owner, const fsdp::MatrixRange& matrix)
 
 Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::Tensor& mask,
                      double gradient_scale) {
+  const PhaseSpan span(Phase::kLoss);
   const int64_t rows = x.size(0);
   const bool learn = gradient_scale != 0;
-  const at::Tensor weight = owner_->Weight(matrix_);
+  const at::Tensor weight = gemm::Operand(owner_->Weight(matrix_));
   norm::NormSaved saved;
-  const at::Tensor hidden = Normalize(norm_, 1.0, x, 1.0, at::Tensor(), weight.scalar_type(), &saved);
+  const at::Tensor hidden = gemm::Operand(
+      Normalize(norm_, 1.0, x, 1.0, at::Tensor(), owner_->Weight(matrix_).scalar_type(), &saved));
   at::Tensor dhidden;
-  if (learn) dhidden = at::empty_like(hidden);
+  gemm::Packed to_logits;
+  gemm::Packed from_logits;
+  {
+    const PhaseSpan products(Phase::kProducts);
+    to_logits = gemm::Packed({weight, true});
+    if (learn) {
+      from_logits = gemm::Packed({weight});
+      dhidden = at::empty_like(hidden);
+    }
+  }
   std::vector<double> losses(static_cast<size_t>(rows));
+  const at::Tensor all_logits = at::empty({std::min(kChunk, rows), weight.size(0)}, weight.options());
   for (int64_t first = 0; first < rows; first += kChunk) {
     const int64_t count = std::min(kChunk, rows - first);
     const at::Tensor chunk = hidden.narrow(0, first, count);
-    const at::Tensor logits = Linear(chunk, weight);
-    const int64_t* chunk_targets = targets.const_data_ptr<int64_t>() + first;
-    const uint8_t* chunk_mask = mask.defined() ? mask.const_data_ptr<uint8_t>() + first : nullptr;
-    const auto scale = static_cast<float>(gradient_scale);
-    at::parallel_for(0, count, kRows, [&](int64_t begin, int64_t end) {
-      if (logits.scalar_type() == at::kBFloat16) {
-        kernels::CrossEntropyRows(static_cast<kernels::Bf16*>(logits.data_ptr()), chunk_targets, chunk_mask,
-                                  scale, losses.data() + first, logits.size(1), begin, end);
-      } else {
-        kernels::CrossEntropyRows(logits.data_ptr<float>(), chunk_targets, chunk_mask, scale,
-                                  losses.data() + first, logits.size(1), begin, end);
-      }
-    });
+    const at::Tensor logits = all_logits.narrow(0, 0, count);
+    {
+      const PhaseSpan products(Phase::kProducts);
+      gemm::Multiply({chunk}, to_logits, logits);
+    }
+    CrossEntropy(logits, targets.const_data_ptr<int64_t>() + first,
+                 mask.defined() ? mask.const_data_ptr<uint8_t>() + first : nullptr, gradient_scale,
+                 losses.data() + first);
     if (!learn) continue;
-    AccumulateWeightGradient(logits, chunk, owner_->Gradient(matrix_));
-    at::Tensor dchunk = dhidden.narrow(0, first, count);
-    at::mm_out(dchunk, logits, weight);
+    const PhaseSpan products(Phase::kProducts);
+    gemm::MultiplyAndAdd({logits, true}, gemm::Packed({chunk}), owner_->Gradient(matrix_));
+    gemm::Multiply({logits}, from_logits, dhidden.narrow(0, first, count));
   }
   Loss loss;
   for (const double row : losses) loss.sum += row;

@@ -3,11 +3,17 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
-#include "worker/trainer/kernels/attention.h"
+#include "worker/trainer/attention/attention.h"
+#include "worker/trainer/diagnostics/phase.h"
+#include "worker/trainer/gemm/product.h"
 #include "worker/trainer/kernels/swiglu.h"
 #include "worker/trainer/model/linear.h"
 
 namespace mixln::worker::trainer::model {
+
+using diagnostics::Phase;
+using diagnostics::PhaseSpan;
+
 namespace {
 
 constexpr int64_t kRows = 16;  // of a thread at least
@@ -102,6 +108,7 @@ Layer::Layer(const Shape& shape, const norm::LayerForm& form, int64_t index, fsd
 }
 
 at::Tensor Layer::Forward(const at::Tensor& x, int64_t time) {
+  const PhaseSpan span(Phase::kNorms);
   time_ = time;
   const at::Tensor middle = attention_.Leave(Attention(attention_.Enter(x)));
   return mlp_.Leave(Mlp(mlp_.Enter(middle)));
@@ -115,6 +122,7 @@ at::Tensor Layer::ForwardAndMeasure(Part part, const at::Tensor& x, int64_t time
 }
 
 at::Tensor Layer::Backward(const at::Tensor& dnext) {
+  const PhaseSpan span(Phase::kNorms);
   const at::Tensor dmiddle = mlp_.EnterBackward(MlpBackward(mlp_.LeaveBackward(dnext)));
   return attention_.EnterBackward(AttentionBackward(attention_.LeaveBackward(dmiddle)));
 }
@@ -122,56 +130,51 @@ at::Tensor Layer::Backward(const at::Tensor& dnext) {
 void Layer::Forget() {
   attention_.Forget();
   mlp_.Forget();
-  attention_input_ = qkv_rotated_ = heads_ = lse_ = at::Tensor();
+  attention_input_ = qkv_rotated_ = at::Tensor();
+  attended_ = {};
   mlp_input_ = gate_up_output_ = swiglu_ = at::Tensor();
 }
 
-at::Tensor Layer::Attention(const at::Tensor& input) {
-  const int64_t rows = input.size(0);
-  const kernels::AttentionShape attention{rows / time_, time_, shape_.heads, shape_.kv_heads,
-                                          shape_.head_size()};
-  attention_input_ = input;
-  qkv_rotated_ = Linear(input, unit_->Weight(qkv_));
-  heads_ = at::empty({rows, shape_.hidden_size}, input.options());
-  lse_ = at::empty({attention.batch, shape_.heads, time_}, input.options().dtype(at::kFloat));
-  WithType(input, [&](auto element) {
+// Rotates queries and keys of [rows, qkv], or rotates them back.
+void Layer::Rotate(const at::Tensor& qkv, bool back) const {
+  WithType(qkv, [&](auto element) {
     using T = decltype(element);
-    at::parallel_for(0, rows, kRows, [&](int64_t begin, int64_t end) {
-      kernels::RotateRows(*rope_, Data<T>(qkv_rotated_), qkv_rotated_.size(1), shape_.heads + shape_.kv_heads,
-                          time_, false, begin, end);
-    });
-    at::parallel_for(0, attention.batch * attention.kv_heads, 1, [&](int64_t begin, int64_t end) {
-      kernels::AttentionTasks(attention, Data<T>(qkv_rotated_), Data<T>(heads_), lse_.data_ptr<float>(),
-                              begin, end);
-    });
-  });
-  return Linear(heads_, unit_->Weight(output_));
-}
-
-at::Tensor Layer::AttentionBackward(const at::Tensor& doutput) {
-  const int64_t rows = doutput.size(0);
-  const kernels::AttentionShape attention{rows / time_, time_, shape_.heads, shape_.kv_heads,
-                                          shape_.head_size()};
-  AccumulateWeightGradient(doutput, heads_, unit_->Gradient(output_));
-  const at::Tensor dheads = LinearBackward(doutput, unit_->Weight(output_));
-  const at::Tensor dqkv = at::empty_like(qkv_rotated_);
-  WithType(doutput, [&](auto element) {
-    using T = decltype(element);
-    at::parallel_for(0, attention.batch * attention.kv_heads, 1, [&](int64_t begin, int64_t end) {
-      kernels::AttentionTasksBackward(attention, Data<T>(qkv_rotated_), Data<T>(heads_),
-                                      lse_.data_ptr<float>(), Data<T>(dheads), Data<T>(dqkv), begin, end);
-    });
-    at::parallel_for(0, rows, kRows, [&](int64_t begin, int64_t end) {
-      kernels::RotateRows(*rope_, Data<T>(dqkv), dqkv.size(1), shape_.heads + shape_.kv_heads, time_, true,
+    at::parallel_for(0, qkv.size(0), kRows, [&](int64_t begin, int64_t end) {
+      kernels::RotateRows(*rope_, Data<T>(qkv), qkv.size(1), shape_.heads + shape_.kv_heads, time_, back,
                           begin, end);
     });
   });
+}
+
+attention::Shape Layer::AttentionShape(int64_t rows) const {
+  return {rows / time_, time_, shape_.heads, shape_.kv_heads, shape_.head_size()};
+}
+
+at::Tensor Layer::Attention(const at::Tensor& input) {
+  const PhaseSpan span(Phase::kAttention);
+  attention_input_ = input;
+  qkv_rotated_ = Linear(input, unit_->Weight(qkv_));
+  Rotate(qkv_rotated_, false);
+  attended_ = attention::Forward(AttentionShape(input.size(0)), gemm::Operand(qkv_rotated_));
+  return Linear(attended_.output.to(input.scalar_type()), unit_->Weight(output_));
+}
+
+at::Tensor Layer::AttentionBackward(const at::Tensor& doutput) {
+  const PhaseSpan span(Phase::kAttention);
+  AccumulateWeightGradient(doutput, attended_.output, unit_->Gradient(output_));
+  const at::Tensor doutput_of_heads = LinearBackward(doutput, unit_->Weight(output_));
+  const at::Tensor dqkv = attention::Backward(AttentionShape(doutput.size(0)), gemm::Operand(qkv_rotated_),
+                                              attended_, gemm::Operand(doutput_of_heads))
+                              .to(doutput.scalar_type());
+  Rotate(dqkv, true);
   AccumulateWeightGradient(dqkv, attention_input_, unit_->Gradient(qkv_));
-  attention_input_ = qkv_rotated_ = heads_ = lse_ = at::Tensor();
+  attention_input_ = qkv_rotated_ = at::Tensor();
+  attended_ = {};
   return LinearBackward(dqkv, unit_->Weight(qkv_));
 }
 
 at::Tensor Layer::Mlp(const at::Tensor& input) {
+  const PhaseSpan span(Phase::kElementwise);
   const int64_t rows = input.size(0);
   mlp_input_ = input;
   gate_up_output_ = Linear(input, unit_->Weight(gate_up_));
@@ -186,6 +189,7 @@ at::Tensor Layer::Mlp(const at::Tensor& input) {
 }
 
 at::Tensor Layer::MlpBackward(const at::Tensor& doutput) {
+  const PhaseSpan span(Phase::kElementwise);
   AccumulateWeightGradient(doutput, swiglu_, unit_->Gradient(down_));
   const at::Tensor dswiglu = LinearBackward(doutput, unit_->Weight(down_));
   WithType(doutput, [&](auto element) {

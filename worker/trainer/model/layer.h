@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/trainer/attention/attention.h"
 #include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/kernels/rope.h"
 #include "worker/trainer/model/initialization.h"
@@ -52,6 +53,8 @@ class Layer {
  private:
   at::Tensor Attention(const at::Tensor& input);
   at::Tensor AttentionBackward(const at::Tensor& doutput);
+  void Rotate(const at::Tensor& qkv, bool back) const;
+  attention::Shape AttentionShape(int64_t rows) const;
   at::Tensor Mlp(const at::Tensor& input);
   at::Tensor MlpBackward(const at::Tensor& doutput);
 
@@ -63,7 +66,8 @@ class Layer {
   norm::Sublayer mlp_;
 
   int64_t time_ = 0;
-  at::Tensor attention_input_, qkv_rotated_, heads_, lse_;
+  at::Tensor attention_input_, qkv_rotated_;
+  attention::Result attended_;
   at::Tensor mlp_input_, gate_up_output_, swiglu_;
 };
 

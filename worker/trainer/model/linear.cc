@@ -2,22 +2,31 @@
 
 #include <ATen/Functions.h>
 
+#include "worker/trainer/diagnostics/phase.h"
+#include "worker/trainer/gemm/product.h"
+
 namespace mixln::worker::trainer::model {
 
+using diagnostics::Phase;
+using diagnostics::PhaseSpan;
+
 at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight) {
-  return at::mm(x, weight.t());
+  const PhaseSpan span(Phase::kProducts);
+  at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+  gemm::Multiply({gemm::Operand(x)}, gemm::Packed({gemm::Operand(weight), true}), y);
+  return y;
 }
 
 at::Tensor LinearBackward(const at::Tensor& dy, const at::Tensor& weight) {
-  return at::mm(dy, weight);
+  const PhaseSpan span(Phase::kProducts);
+  at::Tensor dx = at::empty({dy.size(0), weight.size(1)}, dy.options());
+  gemm::Multiply({gemm::Operand(dy)}, gemm::Packed({gemm::Operand(weight)}), dx);
+  return dx;
 }
 
-void AccumulateWeightGradient(const at::Tensor& dy, const at::Tensor& x, at::Tensor gradient) {
-  if (dy.scalar_type() == at::kFloat) {
-    at::addmm_out(gradient, gradient, dy.t(), x);
-  } else {
-    gradient.add_(at::mm(dy.t(), x));  // ATen has no bf16 product that adds to fp32 on CPUs
-  }
+void AccumulateWeightGradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& gradient) {
+  const PhaseSpan span(Phase::kProducts);
+  gemm::MultiplyAndAdd({gemm::Operand(dy), true}, gemm::Packed({gemm::Operand(x)}), gradient);
 }
 
 }  // namespace mixln::worker::trainer::model

@@ -11,6 +11,6 @@ at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight);
 at::Tensor LinearBackward(const at::Tensor& dy, const at::Tensor& weight);
 
 // gradient += dyᵀ·x, in fp32.
-void AccumulateWeightGradient(const at::Tensor& dy, const at::Tensor& x, at::Tensor gradient);
+void AccumulateWeightGradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& gradient);
 
 }  // namespace mixln::worker::trainer::model

@@ -1,0 +1,89 @@
+#include "worker/trainer/gemm/product.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+namespace mixln::worker::trainer::gemm {
+namespace {
+
+struct Shape {
+  int64_t rows, depth, columns;
+};
+
+// Off every tile size, and beyond each of them.
+constexpr Shape kShapes[] = {{1, 1, 1},    {1, 7, 3},     {3, 2, 65},     {128, 64, 64},
+                             {129, 33, 8}, {70, 171, 90}, {300, 96, 200}, {37, 4097, 70}};
+
+at::Tensor Random(int64_t rows, int64_t columns, at::ScalarType type, int64_t seed) {
+  at::manual_seed(static_cast<uint64_t>(seed));
+  return at::randn({rows, columns}).to(type);
+}
+
+// The same matrix, stored the other way round; its rows have a stride of their own.
+at::Tensor Stored(const at::Tensor& matrix, bool transposed) {
+  const at::Tensor stored = transposed ? matrix.t() : matrix;
+  const at::Tensor wide = at::zeros({stored.size(0), stored.size(1) + 5}, matrix.options());
+  wide.narrow(1, 2, stored.size(1)).copy_(stored);
+  return wide.narrow(1, 2, stored.size(1));
+}
+
+double RelativeError(const at::Tensor& result, const at::Tensor& expected) {
+  const at::Tensor difference = result.to(at::kDouble) - expected;
+  return (difference.norm() / (expected.norm() + 1e-30)).item<double>();
+}
+
+class ProductTest : public testing::TestWithParam<at::ScalarType> {
+ protected:
+  void SetUp() override {
+    if (!Supported(GetParam())) GTEST_SKIP() << "this CPU has no AVX-512";
+  }
+};
+
+TEST_P(ProductTest, EqualsFp64HoweverTheOperandsAreStored) {
+  for (const Shape& shape : kShapes) {
+    const at::Tensor a = Random(shape.rows, shape.depth, GetParam(), 1);
+    const at::Tensor b = Random(shape.depth, shape.columns, GetParam(), 2);
+    const at::Tensor expected = at::mm(a.to(at::kDouble), b.to(at::kDouble));
+    for (const bool left : {false, true}) {
+      for (const bool right : {false, true}) {
+        const at::Tensor result = at::full({shape.rows, shape.columns}, 1e9, a.options());
+        Multiply({Stored(a, left), left}, Packed({Stored(b, right), right}), result);
+        EXPECT_LT(RelativeError(result, expected), GetParam() == at::kFloat ? 1e-6 : 4e-3)
+            << shape.rows << " " << shape.depth << " " << shape.columns << " " << left << right;
+      }
+    }
+  }
+}
+
+TEST_P(ProductTest, AddsInFp32) {
+  for (const Shape& shape : kShapes) {
+    const at::Tensor a = Random(shape.rows, shape.depth, GetParam(), 3);
+    const at::Tensor b = Random(shape.depth, shape.columns, GetParam(), 4);
+    const at::Tensor before = Random(shape.rows, shape.columns, at::kFloat, 5);
+    const at::Tensor expected = before.to(at::kDouble) + at::mm(a.to(at::kDouble), b.to(at::kDouble));
+    const at::Tensor sum = before.clone();
+    MultiplyAndAdd({a.t().contiguous(), true}, Packed({b}), sum);
+    EXPECT_LT(RelativeError(sum, expected), 1e-6) << shape.rows << " " << shape.depth << " " << shape.columns;
+  }
+}
+
+TEST_P(ProductTest, DoesNotDependOnTheNumberOfThreads) {
+  const int threads = at::get_num_threads();
+  const at::Tensor a = Random(700, 300, GetParam(), 6);
+  const at::Tensor b = Random(300, 900, GetParam(), 7);
+  const at::Tensor one = at::zeros({700, 900}, a.options());
+  const at::Tensor several = at::zeros({700, 900}, a.options());
+  at::set_num_threads(1);
+  Multiply({a}, Packed({b}), one);
+  at::set_num_threads(3);
+  Multiply({a}, Packed({b}), several);
+  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(one, several));
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, ProductTest, testing::Values(at::kFloat, at::kBFloat16),
+                         [](const auto& info) { return info.param == at::kFloat ? "Fp32" : "Bf16"; });
+
+}  // namespace
+}  // namespace mixln::worker::trainer::gemm

@@ -1,0 +1,206 @@
+#include "worker/trainer/gemm/product.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "worker/trainer/gemm/block.h"
+#include "worker/trainer/kernels/elementwise.h"
+#include "worker/trainer/kernels/pack.h"
+#include "worker/trainer/kernels/scratch.h"
+
+namespace mixln::worker::trainer::gemm {
+namespace {
+
+constexpr int64_t kPanel = 64;    // columns
+constexpr int64_t kBlock = 128;   // rows of the result that are computed at once
+constexpr int64_t kDepth = 2048;  // of one call: its operands fit into the second cache
+
+using kernels::Bf16;
+
+template <typename T>
+const T* Data(const at::Tensor& tensor) {
+  return static_cast<const T*>(tensor.const_data_ptr());
+}
+
+// How a product is cut into tasks: each computes a block of the result.
+struct Tasks {
+  int64_t rows = 0;    // of a task
+  int64_t panels = 0;  // of a task
+  int64_t across = 0;  // tasks side by side
+  int64_t count = 0;
+};
+
+Tasks CutInto(int64_t rows, int64_t panels, bool pack_left) {
+  const auto pieces = [](int64_t whole, int64_t part) { return (whole + part - 1) / part; };
+  // A task's operands are to fit into the second cache; a left operand that is packed is packed once.
+  Tasks tasks{pack_left ? kBlock : 4 * kBlock, pack_left ? panels : std::min<int64_t>(panels, 8)};
+  const int64_t wanted = at::get_num_threads() == 1 ? 1 : 4 * at::get_num_threads();
+  const auto count = [&] { return pieces(rows, tasks.rows) * pieces(panels, tasks.panels); };
+  while (count() < wanted && (tasks.panels > 1 || tasks.rows > kBlock)) {
+    if (tasks.rows > kBlock) {
+      tasks.rows /= 2;
+    } else {
+      tasks.panels = (tasks.panels + 1) / 2;
+    }
+  }
+  tasks.across = pieces(panels, tasks.panels);
+  tasks.count = count();
+  return tasks;
+}
+
+// The left operand of a block of rows, with whole words and its rows contiguous.
+template <typename T>
+struct Left {
+  const T* data;
+  int64_t stride;
+};
+
+template <typename T>
+class Product {
+ public:
+  Product(const Matrix& left, const Packed& right, const at::Tensor& result, bool add)
+      : left_(left), right_(right), result_(result), add_(add) {}
+
+  void Run() const {
+    const int64_t panels = (right_.columns() + kPanel - 1) / kPanel;
+    const Tasks tasks = CutInto(left_.rows(), panels, pack_left());
+    at::parallel_for(0, tasks.count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t first_row = task / tasks.across * tasks.rows;
+        const int64_t first_panel = task % tasks.across * tasks.panels;
+        Block(first_row, std::min(left_.rows(), first_row + tasks.rows), first_panel,
+              std::min(panels, first_panel + tasks.panels));
+      }
+      EndBlockProducts();
+    });
+  }
+
+ private:
+  // A bf16 product reads two elements of the depth at once.
+  bool pack_left() const { return left_.transposed || right_.depth() * sizeof(T) % sizeof(uint32_t) != 0; }
+
+  Left<T> LeftOf(int64_t first_row, int64_t rows) const {
+    const int64_t stride = left_.stored.stride(0);
+    if (!pack_left()) return {Data<T>(left_.stored) + first_row * stride, stride};
+    // Rows a cache line apart beyond a power of two do not displace each other.
+    const int64_t words = (right_.words() + 15) / 16 * 16 + 16;
+    thread_local kernels::Scratch<uint32_t> scratch;
+    uint32_t* packed = scratch.Room(rows * words);
+    if (left_.transposed) {
+      kernels::PackLeft(Data<T>(left_.stored) + first_row, stride, rows, right_.depth(), packed, words);
+    } else {
+      kernels::CopyRows(Data<T>(left_.stored) + first_row * stride, stride, rows, right_.depth(), packed,
+                        words);
+    }
+    return {reinterpret_cast<const T*>(packed), words * static_cast<int64_t>(sizeof(uint32_t) / sizeof(T))};
+  }
+
+  void Block(int64_t first_row, int64_t last_row, int64_t first_panel, int64_t last_panel) const {
+    const Left<T> left = LeftOf(first_row, last_row - first_row);
+    for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+      for (int64_t row = first_row; row < last_row; row += kBlock) {
+        Tile(left.data + (row - first_row) * left.stride, left.stride, row, std::min(kBlock, last_row - row),
+             panel);
+      }
+    }
+  }
+
+  void Tile(const T* left, int64_t left_stride, int64_t row, int64_t rows, int64_t panel) const {
+    const int64_t column = panel * kPanel;
+    const int64_t columns = std::min(kPanel, right_.columns() - column);
+    const int64_t stride = result_.stride(0);
+    const bool direct = result_.scalar_type() == at::kFloat;
+    alignas(64) float rounded_later[kBlock * kPanel];
+    float* sums = direct ? result_.data_ptr<float>() + row * stride + column : rounded_later;
+    const int64_t sums_stride = direct ? stride : columns;
+    constexpr auto kElements = static_cast<int64_t>(sizeof(uint32_t) / sizeof(T));  // of a word
+    const int64_t depth = right_.words() * kElements;
+    for (int64_t first = 0; first < depth; first += kDepth) {
+      BlockProduct(rows, columns, std::min(kDepth, depth - first), left + first, left_stride,
+                   right_.Panel(panel) + first / kElements * columns, columns, sums, sums_stride,
+                   add_ || first > 0);
+    }
+    if (!direct) {
+      kernels::RoundRows(sums, sums_stride, rows, columns,
+                         static_cast<Bf16*>(result_.data_ptr()) + row * stride + column, stride);
+    }
+  }
+
+  const Matrix& left_;
+  const Packed& right_;
+  const at::Tensor& result_;
+  bool add_;
+};
+
+void Run(const Matrix& left, const Packed& right, const at::Tensor& result, bool add) {
+  if (right.type() == at::kFloat) {
+    Product<float>(left, right, result, add).Run();
+  } else {
+    Product<Bf16>(left, right, result, add).Run();
+  }
+}
+
+template <typename T>
+void PackPanels(const Matrix& right, int64_t words, uint32_t* panels) {
+  const int64_t columns = right.columns();
+  const int64_t stride = right.stored.stride(0);
+  const T* from = Data<T>(right.stored);
+  at::parallel_for(0, (columns + kPanel - 1) / kPanel, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const int64_t first = panel * kPanel;
+      const int64_t width = std::min(kPanel, columns - first);
+      uint32_t* to = panels + first * words;
+      if (right.transposed) {
+        kernels::PackColumns(from + first * stride, stride, right.rows(), width, to, width);
+      } else {
+        kernels::PackRows(from + first, stride, right.rows(), width, to, width);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+bool Supported(at::ScalarType type) {
+#if defined(__x86_64__)
+  static const bool wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                           __builtin_cpu_supports("avx512dq");
+  return type == at::kFloat || wide;
+#else
+  return type == at::kFloat;
+#endif
+}
+
+at::Tensor Operand(const at::Tensor& tensor) {
+  return Supported(tensor.scalar_type()) ? tensor : tensor.to(at::kFloat);
+}
+
+Packed::Packed(const Matrix& right)
+    : type_(right.stored.scalar_type()), depth_(right.rows()), columns_(right.columns()) {
+  const bool fp32 = type_ == at::kFloat;
+  words_ = fp32 ? kernels::WordsOf(depth_, static_cast<const float*>(nullptr))
+                : kernels::WordsOf(depth_, static_cast<const Bf16*>(nullptr));
+  panels_ = at::empty({words_ * columns_}, right.stored.options().dtype(at::kInt));
+  auto* to = reinterpret_cast<uint32_t*>(panels_.data_ptr<int32_t>());
+  if (fp32) {
+    PackPanels<float>(right, words_, to);
+  } else {
+    PackPanels<Bf16>(right, words_, to);
+  }
+}
+
+const uint32_t* Packed::Panel(int64_t panel) const {
+  return reinterpret_cast<const uint32_t*>(panels_.const_data_ptr<int32_t>()) + panel * kPanel * words_;
+}
+
+void Multiply(const Matrix& left, const Packed& right, const at::Tensor& result) {
+  Run(left, right, result, false);
+}
+
+void MultiplyAndAdd(const Matrix& left, const Packed& right, const at::Tensor& sum) {
+  Run(left, right, sum, true);
+}
+
+}  // namespace mixln::worker::trainer::gemm

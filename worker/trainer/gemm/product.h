@@ -1,0 +1,56 @@
+// Matrix products in blocks over oneDNN's block GEMM, which ATen exports as at::native::cpublas::brgemm:
+// x86's bf16 and AMX instructions with fp32 sums, and for fp32 the widest vectors that there are.
+//
+// The right operand is packed into panels of kPanel columns, so that a block of it is read from the innermost
+// caches; it can be packed once and multiplied often. Every element of a result is summed in the same order
+// whatever the number of threads.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace mixln::worker::trainer::gemm {
+
+// A matrix [rows, columns] in memory; with `transposed` it is stored as [columns, rows].
+struct Matrix {
+  at::Tensor stored;  // two-dimensional, fp32 or bf16, its rows contiguous
+  bool transposed = false;
+
+  int64_t rows() const { return stored.size(transposed ? 1 : 0); }
+  int64_t columns() const { return stored.size(transposed ? 0 : 1); }
+};
+
+// Whether this machine can multiply matrices of the type. Always for fp32.
+bool Supported(at::ScalarType type);
+
+// The tensor, in fp32 where its type is not supported.
+at::Tensor Operand(const at::Tensor& tensor);
+
+// The right operand of a product, packed.
+class Packed {
+ public:
+  Packed() = default;
+  explicit Packed(const Matrix& right);
+
+  at::ScalarType type() const { return type_; }
+  int64_t depth() const { return depth_; }
+  int64_t columns() const { return columns_; }
+  int64_t words() const { return words_; }
+  const uint32_t* Panel(int64_t panel) const;
+
+ private:
+  at::ScalarType type_ = at::kFloat;
+  int64_t depth_ = 0;
+  int64_t columns_ = 0;
+  int64_t words_ = 0;  // of a column, see kernels/pack.h
+  at::Tensor panels_;
+};
+
+// result = left·right. `result`: [left.rows(), right.columns()], rows contiguous, fp32 or bf16.
+void Multiply(const Matrix& left, const Packed& right, const at::Tensor& result);
+
+// sum += left·right, in fp32.
+void MultiplyAndAdd(const Matrix& left, const Packed& right, const at::Tensor& sum);
+
+}  // namespace mixln::worker::trainer::gemm
