@@ -65,7 +65,7 @@ Loop::~Loop() {
 }
 
 absl::Status Loop::Start() {
-  if (auto status = Reload(); !status.ok()) return status;
+  if (auto status = Load(); !status.ok()) return status;
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
 }
@@ -104,17 +104,9 @@ void Loop::Run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     wake_.wait_until(lock, next_tick, [this] { return stopping_ || !queue_.empty(); });
-    std::deque<Pending> batch;
-    if (queue_.size() <= options_.batch_events) {
-      batch.swap(queue_);
-    } else {
-      const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(options_.batch_events);
-      batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
-      queue_.erase(queue_.begin(), end);
-    }
     lock.unlock();
     const bool tick = Clock::now() >= next_tick;
-    Process(std::move(batch), tick);
+    Pump(tick);
     if (tick) next_tick = Clock::now() + period;
     lock.lock();
   }
@@ -123,7 +115,24 @@ void Loop::Run() {
   Fail(rest, absl::UnavailableError("the coordinator is shutting down: try again soon"));
 }
 
-absl::Status Loop::Reload() {
+std::deque<Loop::Pending> Loop::TakeBatch() {
+  const std::lock_guard lock(mutex_);
+  std::deque<Pending> batch;
+  if (queue_.size() <= options_.batch_events) {
+    batch.swap(queue_);
+  } else {
+    const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(options_.batch_events);
+    batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+    queue_.erase(queue_.begin(), end);
+  }
+  return batch;
+}
+
+void Loop::Pump(bool tick) {
+  Process(TakeBatch(), tick);
+}
+
+absl::Status Loop::Load() {
   auto loaded = store_.Load();
   if (!loaded.ok()) return loaded.status();
   state_ = std::move(*loaded);
@@ -214,7 +223,7 @@ void Loop::Process(std::deque<Pending> batch, bool tick) {
   } else if (!committed.ok()) {
     spdlog::error("a commit failed, the state is loaded again: {}", std::string(committed.message()));
     if (absl::IsDataLoss(committed)) effects_.fatal(committed);
-    if (const auto status = Reload(); !status.ok()) effects_.fatal(status);
+    if (const auto status = Load(); !status.ok()) effects_.fatal(status);
     const auto answer = absl::UnavailableError(absl::StrCat(
         "the coordinator could not record this: ", std::string(committed.message()), "; try again"));
     effects_.close_all_sessions(answer);

@@ -66,6 +66,10 @@ class Loop {
 
   // Loads the state and starts the thread.
   absl::Status Start();
+  // The two halves of what the thread does, for a caller that keeps the time itself (the simulator): Load
+  // once, then Pump for what was queued since, with a tick at its end or without.
+  absl::Status Load();
+  void Pump(bool tick);
   // Ends the thread after the batch in progress; what still waits is answered UNAVAILABLE.
   void Stop();
 
@@ -90,8 +94,8 @@ class Loop {
   };
 
   void Run();
+  std::deque<Pending> TakeBatch();
   void Process(std::deque<Pending> batch, bool tick);
-  absl::Status Reload();
   // Steps the core through the event, or refuses it.
   coordinator::control::Decision Decide(coordinator::control::Event& event, base::Now now);
   // After the batch was taken back: decides each event anew, and refuses what would change a row.

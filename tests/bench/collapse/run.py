@@ -41,9 +41,10 @@ def trial(case, dataset, folder):
         "spec": {
             "model": {"preset": "", "vocab_size": 0, "hidden_size": case["hidden"], "intermediate_size": case["hidden"] * 8 // 3,
                       "layers": layers, "heads": 4, "kv_heads": 0, "rope_theta": 10000, "norm_eps": 1e-6, "tie_embeddings": False},
-            "norm": {"placement": "PLACEMENT_MIX", "alpha": 0, "post_layers": placements.count("post"),
-                     "layer_placements": ["PLACEMENT_" + p.upper() for p in placements]},
-            "init": {"std": 0.02, "embedding_std": 0.02, "from": ""},
+            "norm": {"placement": "PLACEMENT_" + case["placement"].upper(), "alpha": placements.count("post") / layers,
+                     "post_layers": placements.count("post"), "layer_placements": ["PLACEMENT_" + p.upper() for p in placements],
+                     "kind": "NORM_KIND_RMSNORM"},
+            "init": {"std": 0.02, "embedding_std": 0.02, "scaled": case["scaled"], "from": ""},
             "data": data_spec(),
             "train": {"steps": str(case["steps"]), "batch": {"sequences": 8, "micro_sequences": 0}, "lr": case["lr"],
                       "warmup_steps": str(case["warmup"]), "schedule": case["schedule"], "min_lr_ratio": 0.1,
@@ -54,8 +55,10 @@ def trial(case, dataset, folder):
             "checkpoint": {"every_steps": "0"},
             "resources": {"device": "DEVICE_CPU", "ranks": 1, "priority": 0},
             "retry": {"max_retries": 0}, "limits": {"max_runtime_seconds": "0", "detect_collapse": False},
+            "sharding": {"accumulate": "ACCUMULATE_REDUCE_EACH", "reshard_after_forward": True, "activation_checkpointing": False},
         },
         "dataset_dir": dataset, "attempt_dir": str(folder / "attempt"), "resume_from": "", "threads": 1, "gpu": -1,
+        "address": "127.0.0.1",
     }
 
 

@@ -1,0 +1,119 @@
+#include "ranks.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/state/fence.h"
+
+namespace mixln::simulation {
+
+namespace {
+
+constexpr int kCheckpointEvery = 5;
+constexpr double kPatience = 60;  // seconds that a rank waits for its peers
+
+}  // namespace
+
+Rank* Ranks::Find(const AttemptKey& key, int rank) {
+  const auto found = ranks_.find({key, rank});
+  return found == ranks_.end() ? nullptr : &found->second;
+}
+
+v1::RankEvent& Ranks::Append(Rank& rank) {
+  v1::RankEvent& event = rank.events.emplace_back();
+  event.set_sequence(rank.events.size());
+  event.set_step(rank.step);
+  return event;
+}
+
+void Ranks::Start(const v1::Reserve& reserve, const v1::RankPlacement& placement,
+                  std::function<void()> on_end) {
+  const Id id{worker::session::KeyOf(reserve), placement.rank()};
+  if (!reserve.resume_from().empty() && !ledger_.HasCheckpoint(reserve.resume_from()))
+    throw Violation(absl::StrCat("nothing acknowledged is lost: ", ToString(id.first), " resumes from ",
+                                 reserve.resume_from(), ", which is gone"));
+  ledger_.RankStarted(placement.worker_id(), placement.slot(), id.first);
+  Rank& rank = ranks_[id];
+  rank = {.host = placement.worker_id(),
+          .slot = placement.slot(),
+          .step = reserve.resume_step(),
+          .events = {},
+          .end = {},
+          .on_end = std::move(on_end)};
+  Append(rank).mutable_started()->set_resume_step(reserve.resume_step());
+  reserves_[id] = reserve;
+  Train(id, reserve, 0);
+}
+
+void Ranks::Train(const Id& id, const v1::Reserve& reserve, double waited) {
+  const double pause = scheduler_.Between(0.3, 0.9);
+  scheduler_.After(pause, [this, id, reserve, waited, pause] {
+    Rank* rank = Find(id.first, id.second);
+    if (rank == nullptr || rank->end) return;
+    bool together = true;
+    for (int i = 0; i < reserve.world_size(); ++i) {
+      const Rank* peer = Find(id.first, i);
+      const bool failed = peer != nullptr && peer->end && peer->end->outcome != v1::ATTEMPT_OUTCOME_FINISHED;
+      if (failed || waited > kPatience)
+        return End(id, {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_PEER_LOST, "a peer is gone"});
+      together = together && peer != nullptr && peer->step >= rank->step;
+    }
+    if (!together) return Train(id, reserve, waited + pause);
+    ++rank->step;
+    Append(*rank).mutable_step_done()->set_loss(10.0 / static_cast<double>(rank->step));
+    if (rank->step % kCheckpointEvery == 0) Checkpoint(id, reserve);
+    if (faults && scheduler_.Chance(0.003))
+      return End(id, {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_TRAINER_CRASH, "signal 11"});
+    if (faults && scheduler_.Chance(0.0002))
+      return End(id, {v1::ATTEMPT_OUTCOME_DIVERGED, v1::FAILURE_CAUSE_DIVERGED, "loss is nan"});
+    if (rank->step < reserve.spec().train().steps()) return Train(id, reserve, 0);
+    Append(*rank).mutable_finished()->set_train_seconds(1);
+    End(id, {v1::ATTEMPT_OUTCOME_FINISHED, v1::FAILURE_CAUSE_UNSPECIFIED, ""});
+  });
+}
+
+void Ranks::Checkpoint(const Id& id, const v1::Reserve& reserve) {
+  Rank& rank = ranks_.at(id);
+  if (id.second != 0) return;
+  const std::string path = absl::StrCat("checkpoints/step-", rank.step);
+  ledger_.CheckpointWritten(
+      absl::StrCat(reserve.trial_dir(), "/", coordinator::state::FenceName(reserve.fence()), "/", path));
+  Append(rank).mutable_checkpoint_done()->set_path(path);
+}
+
+void Ranks::End(const Id& id, RankEnd end) {
+  Rank& rank = ranks_.at(id);
+  if (rank.end) return;
+  rank.end = std::move(end);
+  ledger_.RankEnded(rank.host, rank.slot);
+  reserves_.erase(id);
+  scheduler_.After(scheduler_.Between(0, 0.5), rank.on_end);
+}
+
+void Ranks::Stop(const AttemptKey& key, int rank, v1::StopMode mode) {
+  const bool checkpoint = mode == v1::STOP_MODE_CHECKPOINT;
+  scheduler_.After(scheduler_.Between(0.1, checkpoint ? 10 : 2), [this, id = Id{key, rank}, checkpoint] {
+    const Rank* stopped = Find(id.first, id.second);
+    if (stopped == nullptr || stopped->end) return;
+    if (checkpoint && stopped->step > 0) Checkpoint(id, reserves_.at(id));
+    End(id, {v1::ATTEMPT_OUTCOME_STOPPED, v1::FAILURE_CAUSE_UNSPECIFIED, ""});
+  });
+}
+
+void Ranks::Kill(const AttemptKey& key, int rank, v1::FailureCause cause) {
+  if (Find(key, rank) != nullptr) End({key, rank}, {v1::ATTEMPT_OUTCOME_FAILED, cause, "killed"});
+}
+
+void Ranks::KillHost(const std::string& host) {
+  for (const auto& [id, rank] : ranks_)
+    if (rank.host == host) Kill(id.first, id.second, v1::FAILURE_CAUSE_TRAINER_CRASH);
+}
+
+void Ranks::KillAny(v1::FailureCause cause) {
+  if (reserves_.empty()) return;
+  const auto victim = std::next(reserves_.begin(), scheduler_.Pick(static_cast<int>(reserves_.size())));
+  const Id id = victim->first;
+  Kill(id.first, id.second, cause);
+}
+
+}  // namespace mixln::simulation

@@ -1,0 +1,233 @@
+#include "worker.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace mixln::simulation {
+
+namespace session = worker::session;
+
+Worker::Worker(Scheduler& scheduler, Ledger& ledger, Ranks& ranks, Coordinator& coordinator, std::string id,
+               int slots)
+    : scheduler_(scheduler),
+      ledger_(ledger),
+      ranks_(ranks),
+      coordinator_(coordinator),
+      id_(std::move(id)),
+      slots_(slots) {}
+
+void Worker::Start() {
+  if (up()) return;
+  session::Options options;
+  options.identity.set_worker_id(id_);
+  options.identity.set_hostname(id_);
+  options.identity.set_version("1.0.0");
+  options.identity.set_instance(++instance_);
+  for (int i = 0; i < slots_; ++i) {
+    v1::Slot& slot = *options.identity.add_slots();
+    slot.set_index(i);
+    slot.set_device(v1::DEVICE_CPU);
+  }
+  options.highest_term = term_;
+  session_ = std::make_unique<session::Session>(options, scheduler_.now().steady);
+  draining_ = false;
+  const uint64_t life = ++life_;
+  const auto records = records_;
+  for (const auto& [key, record] : records) {
+    Happen(session::Adopted{record.reserve, record.started, record.stop});
+    if (!record.started) continue;
+    for (const v1::RankPlacement& placement : record.reserve.ranks()) {
+      if (life != life_) return;
+      const Rank* rank = ranks_.Find(key, placement.rank());
+      if (rank != nullptr && !rank->end) continue;
+      TellEnd(key, placement.rank());
+    }
+  }
+  Tick(life);
+  if (life == life_) Connect();
+}
+
+void Worker::Crash() {
+  if (!up()) return;
+  ++life_;
+  crash_after_ = 0;
+  session_.reset();
+  if (stream_) stream_->Close(kWorker, scheduler_.Chance(0.2));
+  stream_.reset();
+}
+
+void Worker::CrashHost() {
+  if (up()) {
+    ++life_;
+    crash_after_ = 0;
+    session_.reset();
+    if (stream_) stream_->Close(kWorker, true);
+    stream_.reset();
+  }
+  ranks_.KillHost(id_);
+}
+
+void Worker::ShutDown() {
+  if (!up()) return;
+  draining_ = true;
+  Happen(session::ShutDown{});
+  scheduler_.After(scheduler_.Between(10, 30), [this, life = life_] {
+    if (life == life_) Crash();
+  });
+}
+
+void Worker::Break() {
+  if (stream_) stream_->Break();
+}
+
+void Worker::Starve() {
+  if (stream_) stream_->Starve();
+}
+
+void Worker::Tick(uint64_t life) {
+  if (life != life_) return;
+  Happen(session::Tick{});
+  if (life != life_) return;
+  if (draining_ && session_->attempts().empty()) return Crash();
+  scheduler_.After(scheduler_.Between(0.2, 0.4), [this, life] { Tick(life); });
+}
+
+void Worker::Connect() {
+  if (link.blocked[kWorker] || link.blocked[kCoordinator] || !coordinator_.up()) {
+    scheduler_.After(scheduler_.Between(0.2, 2), [this, life = life_] {
+      if (life == life_) Connect();
+    });
+    return;
+  }
+  const auto stream = std::make_shared<Stream>(scheduler_, link);
+  stream_ = stream;
+  stream->on_closed[kWorker] = [this, stream = stream.get()] {
+    if (stream_.get() == stream) Disconnected();
+  };
+  coordinator_.Accept(stream, [this, stream = stream.get()](const v1::CoordinatorMessage& message) {
+    if (stream_.get() == stream) Happen(session::Received{message});
+  });
+  Happen(session::Connected{});
+}
+
+void Worker::Disconnected() {
+  stream_.reset();
+  const uint64_t life = life_;
+  Happen(session::Disconnected{});
+  scheduler_.After(scheduler_.Between(0.1, 2), [this, life] {
+    if (life == life_) Connect();
+  });
+}
+
+bool Worker::Step() {
+  if (crash_after_ == 0 || --crash_after_ > 0) return true;
+  Crash();
+  return false;
+}
+
+void Worker::Happen(const session::Event& event) {
+  if (!up()) return;
+  const uint64_t life = life_;
+  session::Output output = session_->Step(event, scheduler_.now().steady);
+  for (const session::Order& order : output.orders) {
+    if (!Step()) return;
+    Obey(order);
+    if (life != life_) return;
+  }
+  for (v1::WorkerMessage& message : output.messages) {
+    if (!Step()) return;
+    if (!stream_) break;
+    // A worker says a report or a batch again when it is not sure that it arrived.
+    const int times = (message.has_report() || message.has_events()) && scheduler_.Chance(0.05) ? 2 : 1;
+    for (int i = 0; i < times; ++i) {
+      stream_->Send(kWorker, [this, held = std::weak_ptr(stream_), message] {
+        if (const auto alive = held.lock()) coordinator_.Receive(alive, message);
+      });
+    }
+  }
+  if (!output.close_reason.empty() && stream_) {
+    stream_->Close(kWorker, false);
+    Disconnected();
+  }
+}
+
+void Worker::Later(double delay, session::Event event) {
+  scheduler_.After(delay, [this, life = life_, event = std::move(event)] {
+    if (life == life_) Happen(event);
+  });
+}
+
+void Worker::Obey(const session::Order& order) {
+  std::visit([this](const auto& o) { Do(o); }, order);
+}
+
+void Worker::Do(const session::Prepare& order) {
+  const AttemptKey key = session::KeyOf(order.reserve);
+  records_[key] = {.reserve = order.reserve, .started = false, .stop = {}};
+  const double delay = scheduler_.Between(0.1, 3);
+  if (ranks_.faults && scheduler_.Chance(0.02)) {
+    Later(delay, session::PrepareFailed{key, v1::FAILURE_CAUSE_IO, "the data cannot be read"});
+    return;
+  }
+  const auto& placements = order.reserve.ranks();
+  const bool first =
+      std::any_of(placements.begin(), placements.end(), [](const auto& p) { return p.rank() == 0; });
+  Later(delay,
+        session::Prepared{key, first && order.reserve.world_size() > 1 ? absl::StrCat(id_, ":1") : ""});
+}
+
+void Worker::Do(const session::StartRanks& order) {
+  Record& record = records_.at(order.key);
+  record.started = true;
+  for (const v1::RankPlacement& placement : record.reserve.ranks()) {
+    ranks_.Start(record.reserve, placement,
+                 [this, key = order.key, rank = placement.rank()] { TellEnd(key, rank); });
+  }
+  Later(scheduler_.Between(0, 0.2), session::RanksStarted{order.key});
+}
+
+void Worker::TellEnd(const AttemptKey& key, int rank) {
+  if (!up() || !records_.contains(key)) return;
+  session::RankEnded ended{.key = key, .rank = rank, .end = {}, .last_sequence = 0};
+  if (const Rank* known = ranks_.Find(key, rank)) {
+    ended.end = *known->end;
+    ended.last_sequence = known->events.size();
+  } else {
+    ended.end = {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_TRAINER_CRASH, "its process is gone"};
+  }
+  Happen(ended);
+}
+
+void Worker::Do(const session::StopRanks& order) {
+  Record& record = records_.at(order.key);
+  record.stop = order.stop;
+  for (const v1::RankPlacement& placement : record.reserve.ranks())
+    ranks_.Stop(order.key, placement.rank(), order.stop.mode);
+}
+
+void Worker::Do(const session::ReadEvents& order) {
+  const Rank* rank = ranks_.Find(order.key, order.rank);
+  session::EventsRead read{.key = order.key, .rank = order.rank, .events = {}};
+  if (rank == nullptr || rank->events.size() <= order.after) return;
+  for (size_t i = order.after; i < rank->events.size() && i < order.after + static_cast<size_t>(order.limit);
+       ++i)
+    read.events.push_back(rank->events[i]);
+  Later(scheduler_.Between(0, 0.1), std::move(read));
+}
+
+void Worker::Do(const session::Forget& order) {
+  const auto record = records_.find(order.key);
+  if (record == records_.end()) return;
+  for (const v1::RankPlacement& placement : record->second.reserve.ranks())
+    ranks_.Forget(order.key, placement.rank());
+  records_.erase(record);
+}
+
+void Worker::Do(const session::DeleteFolders& order) {
+  for (const std::string& path : order.paths) ledger_.CheckpointDeleted(path);
+}
+
+}  // namespace mixln::simulation

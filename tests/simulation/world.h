@@ -1,0 +1,49 @@
+// One simulated cluster, its users and its bad luck, from one seed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coordinator.h"
+#include "ledger.h"
+#include "ranks.h"
+#include "scheduler.h"
+#include "worker.h"
+
+namespace mixln::simulation {
+
+class World {
+ public:
+  World(uint64_t seed, Mutation mutation);
+
+  // Faults for some minutes, then none until every trial has ended. Throws Violation.
+  void Run();
+  // Virtual seconds that it took, and trials that ended in it.
+  double seconds() const { return scheduler_.seconds(); }
+  int trials() const { return trials_; }
+
+ private:
+  void SubmitSweep(int number);
+  void Trouble();
+  void Partition(Worker& worker);
+  void Heal();
+  bool AllEnded();
+  void CheckEnded();
+  Worker& AnyWorker() {
+    return *workers_[static_cast<size_t>(scheduler_.Pick(static_cast<int>(workers_.size())))];
+  }
+
+  Scheduler scheduler_;
+  Ledger ledger_;
+  Ranks ranks_;
+  Coordinator coordinator_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  int total_slots_ = 0;
+  int sweeps_ = 0;
+  int accepted_ = 0;
+  int trials_ = 0;
+  bool troubled_ = true;
+};
+
+}  // namespace mixln::simulation
