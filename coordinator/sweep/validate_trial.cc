@@ -71,6 +71,7 @@ constexpr Range kRanges[] = {
      .advice = "it is the peak learning rate, such as 1.0e-3"},
     {.path = "train.warmup_steps", .high = kMaxSteps, .advice = "0 stands for no warm-up"},
     {.path = "train.min_lr_ratio", .high = 1, .advice = "it is a share of the peak learning rate"},
+    {.path = "train.decay_share", .high = 1, .advice = "it is the share of the updates that decay"},
     {.path = "train.beta1", .high = 1, .open_high = true, .advice = "0.9 is usual"},
     {.path = "train.beta2", .high = 1, .open_high = true, .advice = "0.999 is usual"},
     {.path = "train.adam_eps", .high = kAny, .open_low = true, .advice = "1.0e-8 is usual"},
@@ -296,12 +297,27 @@ void RelateLayers(const v1::TrialSpec& spec, const v1::ModelSpec& model, Problem
   }
 }
 
+void RelateDecay(const v1::TrainSpec& train, Problems& problems) {
+  const auto decay = std::llround(train.decay_share() * static_cast<double>(train.steps()));
+  if (decay < 1) {
+    problems.Add(
+        "train.decay_share", train.decay_share(), " of ", train.steps(),
+        " steps leaves schedule wsd nothing to decay in: give the share of one step at least, or take "
+        "schedule constant");
+  } else if (train.warmup_steps() + decay > train.steps()) {
+    problems.Add("train.decay_share", "warm-up of ", train.warmup_steps(), " steps and decay of ", decay,
+                 " are longer than training, ", train.steps(), " steps: shorten one of them");
+  }
+}
+
 void RelateTraining(const v1::TrialSpec& spec, Problems& problems) {
   const v1::TrainSpec& train = spec.train();
   if (train.steps() >= 1 && train.warmup_steps() > train.steps()) {
     problems.Add("train.warmup_steps", "warm-up of ", train.warmup_steps(),
                  " steps is longer than training, ", train.steps(),
                  " steps: a tenth of train.steps is usual");
+  } else if (train.schedule() == v1::SCHEDULE_WSD && train.steps() >= 1) {
+    RelateDecay(train, problems);
   }
   const int sequences = train.batch().sequences(), micro = train.batch().micro_sequences();
   if (sequences < 1) return;

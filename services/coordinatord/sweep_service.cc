@@ -26,7 +26,9 @@ namespace sweep = coordinator::sweep;
 namespace {
 
 // A live table needs no more.
-constexpr std::chrono::milliseconds kWatchInterval{500};
+constexpr std::chrono::milliseconds kWatchInterval{50};
+// How soon a watch notices that its client is gone.
+constexpr std::chrono::milliseconds kWatchPatience{500};
 
 absl::Status NoSweep(const std::string& id) {
   return absl::NotFoundError(absl::StrCat("there is no sweep ", id, ": `mixlnctl get sweeps` lists them"));
@@ -155,7 +157,8 @@ grpc::Status SweepService::WatchSweep(grpc::ServerContext* call, const v1::Watch
     const int64_t never = std::numeric_limits<int64_t>::max();
     const auto rest =
         kWatchInterval - std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
-    if (!published_.Wait(never, std::max(rest, std::chrono::milliseconds(0))))
+    if (!published_.Wait(never, std::max(rest, std::chrono::milliseconds(0))) ||
+        !published_.Wait(seen, kWatchPatience))
       return rpc::ToGrpc(absl::UnavailableError("the coordinator is shutting down: watch again soon"));
   }
   return grpc::Status::CANCELLED;

@@ -157,7 +157,9 @@ class Contents(PrepareTest):
         model = self.folder / "t5.model"
         records = "".join(json.dumps({"text": t, "timestamp": "2019-04-25T12:57:54Z", "url": f"https://x/{i}"}) + "\n"
                           for i, t in enumerate(texts))
-        source = self.write("c4-train.00001-of-01024.json.gz", gzip.compress(records.encode()))
+        half = len(records) // 2  # in the middle of a line: a member may end anywhere
+        members = gzip.compress(records[:half].encode()) + gzip.compress(b"") + gzip.compress(records[half:].encode())
+        source = self.write("c4-train.00001-of-01024.json.gz", members)
         folder = self.prepare("--source", source, "--tokenizer", model, "--validation-fraction", 0.1)
         dataset = json.loads((folder / "dataset.json").read_text())
         self.assertEqual((dataset["vocab_size"], dataset["pad_id"], dataset["eos_id"]), (1200, 0, 1))

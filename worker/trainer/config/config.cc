@@ -1,6 +1,7 @@
 #include "worker/trainer/config/config.h"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
@@ -141,10 +142,12 @@ Train ReadTrain(ObjectReader reader) {
   train.batch = ReadBatch(reader.ReadObject("batch"));
   ReadNotNegative(reader, "lr", train.lr);
   ReadNotNegative(reader, "warmup_steps", train.warmup_steps);
-  train.schedule = reader.ReadEnum("schedule", "SCHEDULE", {"cosine", "constant"}) == 0 ? Schedule::kCosine
-                                                                                        : Schedule::kConstant;
+  train.schedule = std::array{Schedule::kCosine, Schedule::kConstant, Schedule::kWsd}.at(
+      static_cast<size_t>(reader.ReadEnum("schedule", "SCHEDULE", {"cosine", "constant", "wsd"})));
   reader.Read("min_lr_ratio", train.min_lr_ratio);
   reader.Require(train.min_lr_ratio >= 0 && train.min_lr_ratio <= 1, "min_lr_ratio", "must lie in [0, 1]");
+  reader.Read("decay_share", train.decay_share);
+  reader.Require(train.decay_share >= 0 && train.decay_share <= 1, "decay_share", "must lie in [0, 1]");
   for (const auto& [name, beta] : {std::pair{"beta1", &train.beta1}, std::pair{"beta2", &train.beta2}}) {
     reader.Read(name, *beta);
     reader.Require(*beta >= 0 && *beta < 1, name, "must lie in [0, 1)");

@@ -66,7 +66,7 @@ struct Data {
   bool operator==(const Data&) const = default;
 };
 
-enum class Schedule { kCosine, kConstant };
+enum class Schedule { kCosine, kConstant, kWsd };
 enum class Precision { kFp32, kBf16 };
 
 struct Batch {
@@ -82,6 +82,7 @@ struct Train {
   int64_t warmup_steps = 0;
   Schedule schedule = Schedule::kCosine;
   double min_lr_ratio = 0;
+  double decay_share = 0;  // of the updates; of kWsd alone
   double beta1 = 0;
   double beta2 = 0;
   double adam_eps = 0;

@@ -33,11 +33,19 @@ bool IsPlateau(const std::vector<double>& blocks) {
   return earlier - Mean(middle, blocks.end()) < std::max(kNoise, kFalls * std::abs(earlier));
 }
 
-bool IsCollapsed(const config::Train& train, int64_t step, const checkpoint::LossHistory& history) {
+// Whether a layer norms the residual stream itself, so that gradients shrink through it.
+bool NormsStream(const config::Norm& norm) {
+  return std::ranges::any_of(norm.layer_placements, [](const std::string& placement) {
+    return placement == "post" || placement == "deepnorm" || placement == "admin";
+  });
+}
+
+bool IsCollapsed(const config::Norm& norm, const config::Train& train, int64_t step,
+                 const checkpoint::LossHistory& history) {
   if (history.recent.size() < kBlocks || !IsPlateau(history.recent)) return false;
   const auto [least, most] = std::minmax_element(history.recent.begin(), history.recent.end());
   if (history.lowest < kLearned) return *least >= kLost * history.lowest;
-  return *least >= -kNearUnigram && *most <= kNearUnigram && step > train.warmup_steps &&
+  return NormsStream(norm) && *least >= -kNearUnigram && *most <= kNearUnigram && step > train.warmup_steps &&
          LearningRate(train, step - 1) >= 0.5 * train.lr;
 }
 
@@ -47,7 +55,7 @@ int64_t CollapseBlockSteps(const config::Train& train) {
   return std::max<int64_t>(5, (train.steps + 49) / 50);
 }
 
-std::string Collapse(const config::Train& train, const ObservedLoss& observed,
+std::string Collapse(const config::Norm& norm, const config::Train& train, const ObservedLoss& observed,
                      checkpoint::LossHistory& history) {
   const int64_t length = CollapseBlockSteps(train);
   history.block_sum += observed.loss - observed.unigram_loss;
@@ -61,7 +69,7 @@ std::string Collapse(const config::Train& train, const ObservedLoss& observed,
     history.lowest = excess;
     history.lowest_step = observed.step;
   }
-  if (!IsCollapsed(train, observed.step, history)) return "";
+  if (!IsCollapsed(norm, train, observed.step, history)) return "";
   const double plateau = Mean(history.recent.begin(), history.recent.end());
   return "since step " + std::to_string(observed.step - static_cast<int64_t>(kBlocks) * length + 1) +
          " the loss stays " + Printed("%.3f", std::abs(plateau)) + " nats " +

@@ -33,8 +33,9 @@ int64_t CollapseBlockSteps(const config::Train& train);
 // falls: by less than a fifth from the first two to the last two. A run that had learned has collapsed on a
 // plateau where it lost nine tenths of what it had learned, its lowest excess, at any time. One that had not
 // learned yet has collapsed on a plateau within 0.15 nats of the unigram model, after warm-up and while its
-// learning rate is at least half of the peak: a slow run's excess still falls there.
-std::string Collapse(const config::Train& train, const ObservedLoss& observed,
+// learning rate is at least half of the peak: a slow run's excess still falls there. That holds only with a
+// layer that norms the stream itself (post, deepnorm, admin): others rest there and go on to learn.
+std::string Collapse(const config::Norm& norm, const config::Train& train, const ObservedLoss& observed,
                      checkpoint::LossHistory& history);
 
 }  // namespace mixln::worker::trainer::loop

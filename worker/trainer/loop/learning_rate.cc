@@ -11,10 +11,14 @@ double LearningRate(const config::Train& train, int64_t update) {
     return train.lr * static_cast<double>(update) / static_cast<double>(train.warmup_steps);
   }
   if (train.schedule == config::Schedule::kConstant) return train.lr;
-  const auto length = static_cast<double>(std::max<int64_t>(train.steps - 1 - train.warmup_steps, 1));
-  const double progress = static_cast<double>(update - train.warmup_steps) / length;
-  const double cosine = 0.5 * (1 + std::cos(std::numbers::pi * progress));
-  return train.lr * (train.min_lr_ratio + (1 - train.min_lr_ratio) * cosine);
+  const auto steps = static_cast<double>(train.steps);
+  const auto stable = static_cast<double>(train.warmup_steps);
+  const bool wsd = train.schedule == config::Schedule::kWsd;
+  const double begin = wsd ? std::max(stable, steps - 1 - std::max(1.0, train.decay_share * steps)) : stable;
+  const double length = std::max(steps - 1 - begin, 1.0);
+  const double progress = std::max(0.0, (static_cast<double>(update) - begin) / length);
+  const double left = wsd ? 1 - progress : 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  return train.lr * (train.min_lr_ratio + (1 - train.min_lr_ratio) * left);
 }
 
 }  // namespace mixln::worker::trainer::loop

@@ -221,8 +221,9 @@ void Trainer::TrainStep() {
   done.tokens_per_second = static_cast<double>(targets) / std::max(base::ToSeconds(took), 1e-9);
   Emit(done);
   ThrowIfDiverged(Divergence(step, done.loss, done.gradient_norm));
-  const std::string collapse = Collapse(
-      config_.spec.train, {step, done.loss, done.unigram_loss, unigram_.entropy()}, progress_.loss_history);
+  const std::string collapse =
+      Collapse(config_.spec.norm, config_.spec.train,
+               {step, done.loss, done.unigram_loss, unigram_.entropy()}, progress_.loss_history);
   if (config_.spec.detect_collapse) ThrowIfDiverged(collapse);
 }
 

@@ -33,6 +33,17 @@ TEST(Parse, ReadsTheFileAndFillsInDefaults) {
   EXPECT_EQ(result.spec.sweep().parameters(1).values(2), "2");
 }
 
+TEST(Parse, ReadsTheScheduleOfWarmUpStableAndDecay) {
+  const ParseResult result =
+      Parse(Edited("warmup_steps: 5", "warmup_steps: 5, schedule: wsd, decay_share: 0.2"), "s.yaml", false);
+  EXPECT_TRUE(result.problems.empty());
+  EXPECT_EQ(result.spec.base().train().schedule(), v1::SCHEDULE_WSD);
+  EXPECT_EQ(result.spec.base().train().decay_share(), 0.2);
+  EXPECT_EQ(ProblemsOf(Edited("warmup_steps: 5", "warmup_steps: 28, schedule: wsd, decay_share: 0.2")),
+            "s.yaml:11:103: train.decay_share: warm-up of 28 steps and decay of 6 are longer than training, "
+            "30 steps: shorten one of them\n");
+}
+
 TEST(Parse, TakesOneSourceAsAListOfOne) {
   const ParseResult result = Parse(Edited("[\"corpus/*.txt\"]", "all.txt"), "s.yaml", false);
   EXPECT_TRUE(result.problems.empty());

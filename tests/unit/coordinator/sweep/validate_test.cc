@@ -127,6 +127,22 @@ TEST(Validate, RefusesAWarmUpLongerThanTraining) {
               StartsWith("train.warmup_steps: "));
 }
 
+TEST(Validate, RefusesADecayThatDoesNotFitBetweenWarmUpAndTheEnd) {
+  const auto wsd = [](int64_t warmup_steps, double decay_share) {
+    return After([=](auto& base) {
+      base.mutable_train()->set_schedule(v1::SCHEDULE_WSD);
+      base.mutable_train()->set_warmup_steps(warmup_steps);
+      base.mutable_train()->set_decay_share(decay_share);
+    });
+  };
+  // Of 30 steps: a half is 15.
+  EXPECT_EQ(wsd(15, 0.5), "");
+  EXPECT_THAT(wsd(16, 0.5), AllOf(StartsWith("train.decay_share: "), HasSubstr("decay of 15")));
+  EXPECT_THAT(wsd(0, 0), AllOf(StartsWith("train.decay_share: "), HasSubstr("nothing to decay in")));
+  EXPECT_THAT(wsd(0, 1.5), StartsWith("train.decay_share: "));
+  EXPECT_EQ(After([](auto& base) { base.mutable_train()->set_decay_share(0); }), "") << "cosine reads none";
+}
+
 TEST(Validate, WantsExactlyOneTokenizerAndOneVocabulary) {
   EXPECT_THAT(After([](auto& base) { base.mutable_data()->clear_tokenizer(); }),
               HasSubstr("neither model nor train"));

@@ -67,6 +67,7 @@ v1::RankConfig Example() {
   train.set_warmup_steps(10);
   train.set_schedule(v1::SCHEDULE_COSINE);
   train.set_min_lr_ratio(0.1);
+  train.set_decay_share(0.2);
   train.set_beta1(0.9);
   train.set_beta2(0.999);
   train.set_adam_eps(1e-8);

@@ -16,14 +16,25 @@ using testing::HasSubstr;
 // A real run of tests/bench/collapse, as judge.py recorded it.
 struct RecordedRun {
   std::string name;
+  std::vector<std::string> layer_placements = {"post"};
   config::Train train;
   double entropy = 0;
   int64_t collapsed = 0;         // step from which the run was lost; 0: it was not
   std::vector<double> excesses;  // means over blocks
 };
 
+// From a name such as "healthy-mix-8-lr0.001-s0".
+std::vector<std::string> LayerPlacements(const std::string& name) {
+  std::stringstream words(name);
+  std::string placement;
+  std::getline(words, placement, '-');
+  std::getline(words, placement, '-');
+  if (placement == "mix") return {"post", "pre"};
+  return {placement};
+}
+
 std::vector<RecordedRun> RecordedRuns() {
-  std::ifstream file(std::string(MIXLN_SOURCE_DIR) + "/tests/unit/worker/trainer/loop/collapse_runs.csv");
+  std::ifstream file(MIXLN_SOURCE_DIR "/tests/unit/worker/trainer/loop/collapse_runs.csv");
   std::vector<RecordedRun> runs;
   for (std::string line; std::getline(file, line);) {
     std::stringstream fields(line);
@@ -31,6 +42,7 @@ std::vector<RecordedRun> RecordedRuns() {
     for (std::string word; std::getline(fields, word, ',');) words.push_back(word);
     RecordedRun& run = runs.emplace_back();
     run.name = words.at(0);
+    run.layer_placements = LayerPlacements(run.name);
     run.train.schedule = words.at(2) == "constant" ? config::Schedule::kConstant : config::Schedule::kCosine;
     run.train.steps = std::stoll(words.at(3));
     run.train.warmup_steps = std::stoll(words.at(4));
@@ -46,12 +58,14 @@ std::vector<RecordedRun> RecordedRuns() {
 // Feeds steps first+1 … last of the run; the step at which it was found to have collapsed, 0: it was not.
 int64_t Replay(const RecordedRun& run, int64_t first, int64_t last, checkpoint::LossHistory& history,
                std::string* words = nullptr) {
+  config::Norm norm;
+  norm.layer_placements = run.layer_placements;
   const int64_t length = CollapseBlockSteps(run.train);
   for (int64_t step = first + 1; step <= last; ++step) {
     const auto block = static_cast<size_t>((step - 1) / length);
     if (block >= run.excesses.size()) break;
     const double loss = run.entropy + run.excesses[block];
-    const std::string why = Collapse(run.train, {step, loss, run.entropy, run.entropy}, history);
+    const std::string why = Collapse(norm, run.train, {step, loss, run.entropy, run.entropy}, history);
     if (why.empty()) continue;
     if (words != nullptr) *words = why;
     return step;
@@ -118,6 +132,13 @@ TEST(Collapse, NamesTheEvidence) {
   EXPECT_THAT(words, HasSubstr("since step 61 the loss stays 0.050 nats above"));
   EXPECT_THAT(words, HasSubstr("entropy 7.250; step 100 has loss 7.300"));
   EXPECT_THAT(words, HasSubstr("after 2.500 nats below it at step 50"));
+}
+
+TEST(Collapse, WithoutANormOfTheStreamARestOnThePlateauIsNone) {
+  RecordedRun run = Example({1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05});
+  EXPECT_GT(Replay(run), 0);
+  run.layer_placements = {"pre", "sandwich"};
+  EXPECT_EQ(Replay(run), 0);
 }
 
 TEST(Collapse, ASpikeThatComesBackIsNone) {

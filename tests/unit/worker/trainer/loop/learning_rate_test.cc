@@ -38,6 +38,31 @@ TEST(LearningRate, ConstantStaysAtThePeakAfterItsWarmUp) {
   EXPECT_DOUBLE_EQ(LearningRate(train, 104), 0.01);
 }
 
+TEST(LearningRate, WsdHoldsThePeakAndFallsInAStraightLineAtTheEnd) {
+  config::Train train = Example();
+  train.schedule = config::Schedule::kWsd;
+  train.decay_share = 0.2;  // of 105 updates: 21, from 83 to 104
+  EXPECT_DOUBLE_EQ(LearningRate(train, 2), 0.005);
+  EXPECT_DOUBLE_EQ(LearningRate(train, 4), 0.01);
+  EXPECT_DOUBLE_EQ(LearningRate(train, 83), 0.01);
+  // A third of the way: 0.01 * (0.1 + 0.9 * 2 / 3) = 0.007; two thirds: 0.01 * (0.1 + 0.9 / 3) = 0.004.
+  EXPECT_DOUBLE_EQ(LearningRate(train, 90), 0.007);
+  EXPECT_DOUBLE_EQ(LearningRate(train, 97), 0.004);
+  EXPECT_DOUBLE_EQ(LearningRate(train, 104), 0.001);
+}
+
+TEST(LearningRate, WsdReachesItsPeakAndItsFloorHoweverLongTheDecayIs) {
+  config::Train train = Example();
+  train.schedule = config::Schedule::kWsd;
+  train.decay_share = 1;  // as long as warm-up allows: from 4 to 104
+  EXPECT_DOUBLE_EQ(LearningRate(train, 4), 0.01);
+  EXPECT_DOUBLE_EQ(LearningRate(train, 54), 0.0055);
+  EXPECT_DOUBLE_EQ(LearningRate(train, 104), 0.001);
+  train.decay_share = 0.001;  // less than one update: the last alone
+  EXPECT_DOUBLE_EQ(LearningRate(train, 103), 0.01);
+  EXPECT_DOUBLE_EQ(LearningRate(train, 104), 0.001);
+}
+
 TEST(LearningRate, WithoutWarmUpTheFirstUpdateHasThePeak) {
   config::Train train = Example();
   train.warmup_steps = 0;
