@@ -112,6 +112,15 @@ function(mixln_unit_tests folder)
     PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()
 
+# mixln_python_test(KIND NAME TIMEOUT [ENVIRONMENT...]): NAME_test.py of the current folder as the test KIND.NAME with label
+# KIND. It finds the programs of the build in MIXLN_BIN.
+function(mixln_python_test kind name timeout)
+  add_test(NAME ${kind}.${name}
+    COMMAND "${CMAKE_SOURCE_DIR}/.venv/bin/python" "${CMAKE_CURRENT_SOURCE_DIR}/${name}_test.py")
+  set_tests_properties(${kind}.${name} PROPERTIES LABELS ${kind} TIMEOUT ${timeout}
+    ENVIRONMENT "MIXLN_BIN=${CMAKE_BINARY_DIR}/bin;${ARGN}")
+endfunction()
+
 # A precompiled header shared by many targets: mixln_pch(torch LIBS LibTorch::cpu HEADERS <torch/torch.h>)
 function(mixln_pch name)
   cmake_parse_arguments(ARG "" "" "LIBS;HEADERS" ${ARGN})

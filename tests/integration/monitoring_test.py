@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 import urllib.error
 import urllib.parse
@@ -181,7 +182,7 @@ class Files(unittest.TestCase):
     def test_prometheus_takes_both_configurations(self):
         # Debian builds Prometheus without the discovery of pods: its part is replaced, the relabelling is checked.
         for name in ("prometheus.yml", "prometheus-kubernetes.yml"):
-            with self.subTest(name), clusters.tempfile.TemporaryDirectory() as folder:
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
                 config = yaml.safe_load((DEPLOY / "prometheus" / name).read_text())
                 for scrape in config["scrape_configs"]:
                     if scrape.pop("kubernetes_sd_configs", None):

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "worker/trainer/gemm/block.h"
+#include "worker/trainer/gemm/element.h"
 #include "worker/trainer/kernels/elementwise.h"
 #include "worker/trainer/kernels/pack.h"
 #include "worker/trainer/kernels/scratch.h"
@@ -17,7 +18,7 @@ namespace mixln::worker::trainer::attention {
 namespace {
 
 using gemm::BlockProduct;
-using kernels::Bf16;
+using gemm::Data;
 using kernels::Scratch;
 
 constexpr int64_t kBlock = 64;  // queries, or keys
@@ -48,11 +49,6 @@ struct Sizes {
   int64_t padded_time;
   float scale;  // of scores
 };
-
-template <typename T>
-T* Data(const at::Tensor& tensor) {
-  return static_cast<T*>(tensor.data_ptr());
-}
 
 template <typename T>
 void ForwardTask(const Shape& shape, const at::Tensor& qkv, const Result& result, int64_t task) {
@@ -174,15 +170,11 @@ void BackwardTask(const Shape& shape, const at::Tensor& qkv, const Result& resul
 // Calls work(T{}, task) for each task, on all threads.
 template <typename Work>
 void RunTasks(const Shape& shape, at::ScalarType type, Work work) {
-  at::parallel_for(0, shape.batch * shape.kv_heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      if (type == at::kBFloat16) {
-        work(Bf16{}, task);
-      } else {
-        work(float{}, task);
-      }
-    }
-    gemm::EndBlockProducts();
+  gemm::WithElement(type, [&](auto element) {
+    at::parallel_for(0, shape.batch * shape.kv_heads, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task) work(element, task);
+      gemm::EndBlockProducts();
+    });
   });
 }
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <istream>
 #include <ostream>
-#include <string>
 
 #include "worker/trainer/diagnostics/phase.h"
 #include "worker/trainer/engine/engine.h"

@@ -30,6 +30,31 @@ __device__ Place PlaceOf(const AttentionShape& shape, int64_t batch) {
   return {batch * shape.time, (shape.heads + 2 * shape.kv_heads) * shape.head_size, shape.head_size};
 }
 
+// What a thread of a block works at that is a tile of queries (x) of a head (y) of a sequence (z).
+template <typename T>
+struct QueryTile {
+  int64_t row, part;     // within the tile
+  int64_t first, query;  // position of the tile's first query, and of this row's
+  int64_t head;
+  Place at;
+  const T* queries;  // of the head, and the keys and values that it reads
+  const T* keys;
+  const T* values;
+};
+
+template <typename T>
+__device__ QueryTile<T> QueryTileOf(const AttentionShape& shape, const T* qkv) {
+  const int64_t row = threadIdx.x / kTile;
+  const int64_t part = threadIdx.x % kTile;
+  const int64_t first = blockIdx.x * kTile;
+  const int64_t head = blockIdx.y;
+  const Place at = PlaceOf(shape, blockIdx.z);
+  const T* rows = qkv + at.row * at.stride;
+  const T* keys = rows + (shape.heads + head / (shape.heads / shape.kv_heads)) * at.size;
+  return {
+      row, part, first, first + row, head, at, rows + head * at.size, keys, keys + shape.kv_heads * at.size};
+}
+
 // Reads positions [first, first + kTile) of the head at column `head`·size; zeros behind the last. All
 // threads call it.
 template <typename T>
@@ -53,16 +78,8 @@ __global__ void ForwardKernel(AttentionShape shape, float scale, const T* qkv, T
   __shared__ Tile q;
   __shared__ Tile kv;
   __shared__ Scores scores;
-  const int64_t row = threadIdx.x / kTile;
-  const int64_t part = threadIdx.x % kTile;
-  const int64_t first = blockIdx.x * kTile;
-  const int64_t query = first + row;
-  const int64_t head = blockIdx.y;
-  const Place at = PlaceOf(shape, blockIdx.z);
-  const T* rows = qkv + at.row * at.stride;
-  const T* keys = rows + (shape.heads + head / (shape.heads / shape.kv_heads)) * at.size;
-  const T* values = keys + shape.kv_heads * at.size;
-  LoadTile(rows + head * at.size, at.stride, at.size, first, shape.time, q);
+  const auto [row, part, first, query, head, at, queries, keys, values] = QueryTileOf(shape, qkv);
+  LoadTile(queries, at.stride, at.size, first, shape.time, q);
   float result[kPieces] = {};
   float max = -INFINITY;
   float sum = 0;
@@ -118,17 +135,9 @@ __global__ void QueryKernel(AttentionShape shape, float scale, const T* qkv, con
   __shared__ Tile d;
   __shared__ Tile kv;
   __shared__ Scores scores;
-  const int64_t row = threadIdx.x / kTile;
-  const int64_t part = threadIdx.x % kTile;
-  const int64_t first = blockIdx.x * kTile;
-  const int64_t query = first + row;
-  const int64_t head = blockIdx.y;
-  const Place at = PlaceOf(shape, blockIdx.z);
-  const T* rows = qkv + at.row * at.stride;
-  const T* keys = rows + (shape.heads + head / (shape.heads / shape.kv_heads)) * at.size;
-  const T* values = keys + shape.kv_heads * at.size;
+  const auto [row, part, first, query, head, at, queries, keys, values] = QueryTileOf(shape, qkv);
   const int64_t out_stride = shape.heads * at.size;
-  LoadTile(rows + head * at.size, at.stride, at.size, first, shape.time, q);
+  LoadTile(queries, at.stride, at.size, first, shape.time, q);
   LoadTile(dout + at.row * out_stride + head * at.size, out_stride, at.size, first, shape.time, d);
   const int64_t statistic = (blockIdx.z * shape.heads + head) * shape.time + query;
   const float query_lse = query < shape.time ? lse[statistic] : 0.0F;

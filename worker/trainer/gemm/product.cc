@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "worker/trainer/gemm/block.h"
+#include "worker/trainer/gemm/element.h"
 #include "worker/trainer/kernels/elementwise.h"
 #include "worker/trainer/kernels/pack.h"
 #include "worker/trainer/kernels/scratch.h"
@@ -18,11 +19,6 @@ constexpr int64_t kBlock = 128;   // rows of the result that are computed at onc
 constexpr int64_t kDepth = 2048;  // of one call: its operands fit into the second cache
 
 using kernels::Bf16;
-
-template <typename T>
-const T* Data(const at::Tensor& tensor) {
-  return static_cast<const T*>(tensor.const_data_ptr());
-}
 
 // How a product is cut into tasks: each computes a block of the result.
 struct Tasks {
@@ -135,11 +131,8 @@ class Product {
 };
 
 void Run(const Matrix& left, const Packed& right, const at::Tensor& result, bool add) {
-  if (right.type() == at::kFloat) {
-    Product<float>(left, right, result, add).Run();
-  } else {
-    Product<Bf16>(left, right, result, add).Run();
-  }
+  WithElement(right.type(),
+              [&](auto element) { Product<decltype(element)>(left, right, result, add).Run(); });
 }
 
 template <typename T>
@@ -179,16 +172,12 @@ at::Tensor Operand(const at::Tensor& tensor) {
 
 Packed::Packed(const Matrix& right)
     : type_(right.stored.scalar_type()), depth_(right.rows()), columns_(right.columns()) {
-  const bool fp32 = type_ == at::kFloat;
-  words_ = fp32 ? kernels::WordsOf(depth_, static_cast<const float*>(nullptr))
-                : kernels::WordsOf(depth_, static_cast<const Bf16*>(nullptr));
-  panels_ = at::empty({words_ * columns_}, right.stored.options().dtype(at::kInt));
-  auto* to = reinterpret_cast<uint32_t*>(panels_.data_ptr<int32_t>());
-  if (fp32) {
-    PackPanels<float>(right, words_, to);
-  } else {
-    PackPanels<Bf16>(right, words_, to);
-  }
+  WithElement(type_, [&](auto element) {
+    using T = decltype(element);
+    words_ = kernels::WordsOf(depth_, static_cast<const T*>(nullptr));
+    panels_ = at::empty({words_ * columns_}, right.stored.options().dtype(at::kInt));
+    PackPanels<T>(right, words_, reinterpret_cast<uint32_t*>(panels_.data_ptr<int32_t>()));
+  });
 }
 
 const uint32_t* Packed::Panel(int64_t panel) const {

@@ -32,7 +32,7 @@ MIXLN_INLINE void Softmax(const ScoreRows& rows, int64_t keys, P* probability, i
       Store(x, out + j);
     }
     for (; j < keys; ++j) Store(0.0F, out + j);
-    for (int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+    sum = AddLanes(sum, lanes);
     inverse_sum[i] = 1.0F / sum;
     lse[i] = shift + std::log(sum);
   }

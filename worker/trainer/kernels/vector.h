@@ -57,6 +57,12 @@ MIXLN_INLINE float MaxRow(const float* row, int64_t count) {
   return max;
 }
 
+// sum + the lanes, one after the other.
+MIXLN_INLINE float AddLanes(float sum, const Vector& lanes) {
+  for (int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
+
 // x = e^x to about 1 unit in the last place, for x in [-87, 88]; clamped outside. NaN stays NaN. In vectors
 // by hand: the compiler makes branches of a scalar one. Cephes' expf: x = n·ln 2 + r, and a polynomial in r.
 MIXLN_INLINE void ExpInPlace(Vector& x) {
@@ -113,8 +119,7 @@ MIXLN_INLINE double ExpAndSumRow(float* row, float shift, int64_t count) {
       MIXLN_STORE_VECTOR(row + j) = x;
     }
     for (; j < end; ++j) rest += row[j] = Exp(row[j] - shift);
-    for (int64_t lane = 0; lane < kLanes; ++lane) rest += lanes[lane];
-    sum += static_cast<double>(rest);
+    sum += static_cast<double>(AddLanes(rest, lanes));
   }
   return sum;
 }

@@ -5,6 +5,7 @@
 
 #include "worker/trainer/attention/attention.h"
 #include "worker/trainer/diagnostics/phase.h"
+#include "worker/trainer/gemm/element.h"
 #include "worker/trainer/gemm/product.h"
 #include "worker/trainer/kernels/swiglu.h"
 #include "worker/trainer/model/linear.h"
@@ -13,6 +14,8 @@ namespace mixln::worker::trainer::model {
 
 using diagnostics::Phase;
 using diagnostics::PhaseSpan;
+using gemm::Data;
+using gemm::WithElement;
 
 namespace {
 
@@ -20,21 +23,6 @@ constexpr int64_t kRows = 16;  // of a thread at least
 
 std::string Prefix(int64_t index) {
   return "model.layers." + std::to_string(index) + ".";
-}
-
-// Calls `work` with the tensor's elements as the kernels' type.
-template <typename Work>
-void WithType(const at::Tensor& tensor, Work work) {
-  if (tensor.scalar_type() == at::kBFloat16) {
-    work(kernels::Bf16{});
-  } else {
-    work(float{});
-  }
-}
-
-template <typename T>
-T* Data(const at::Tensor& tensor) {
-  return static_cast<T*>(tensor.data_ptr());
 }
 
 norm::Sublayer MakeSublayer(const Shape& shape, const norm::SublayerForm& form, int64_t index,
@@ -137,7 +125,7 @@ void Layer::Forget() {
 
 // Rotates queries and keys of [rows, qkv], or rotates them back.
 void Layer::Rotate(const at::Tensor& qkv, bool back) const {
-  WithType(qkv, [&](auto element) {
+  WithElement(qkv.scalar_type(), [&](auto element) {
     using T = decltype(element);
     at::parallel_for(0, qkv.size(0), kRows, [&](int64_t begin, int64_t end) {
       kernels::RotateRows(*rope_, Data<T>(qkv), qkv.size(1), shape_.heads + shape_.kv_heads, time_, back,
@@ -179,7 +167,7 @@ at::Tensor Layer::Mlp(const at::Tensor& input) {
   mlp_input_ = input;
   gate_up_output_ = Linear(input, unit_->Weight(gate_up_));
   swiglu_ = at::empty({rows, shape_.intermediate_size}, input.options());
-  WithType(input, [&](auto element) {
+  WithElement(input.scalar_type(), [&](auto element) {
     using T = decltype(element);
     at::parallel_for(0, rows, kRows, [&](int64_t begin, int64_t end) {
       kernels::SwigluRows(Data<T>(gate_up_output_), Data<T>(swiglu_), shape_.intermediate_size, begin, end);
@@ -192,7 +180,7 @@ at::Tensor Layer::MlpBackward(const at::Tensor& doutput) {
   const PhaseSpan span(Phase::kElementwise);
   AccumulateWeightGradient(doutput, swiglu_, unit_->Gradient(down_));
   const at::Tensor dswiglu = LinearBackward(doutput, unit_->Weight(down_));
-  WithType(doutput, [&](auto element) {
+  WithElement(doutput.scalar_type(), [&](auto element) {
     using T = decltype(element);
     at::parallel_for(0, doutput.size(0), kRows, [&](int64_t begin, int64_t end) {
       kernels::SwigluRowsBackward(Data<T>(gate_up_output_), Data<T>(dswiglu), shape_.intermediate_size, begin,
