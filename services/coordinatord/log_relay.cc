@@ -21,7 +21,7 @@ absl::StatusOr<v1::LogChunk> LogRelay::Ask(v1::LogRequest request,
   if (answer) return *answer;
   return absl::UnavailableError(
       sent ? "the worker that has this log does not answer: try again soon"
-           : "the worker that has this log is not connected: try again when it is back");
+           : "no worker is connected that could read this log: try again when one is back");
 }
 
 void LogRelay::Deliver(v1::LogChunk chunk) {

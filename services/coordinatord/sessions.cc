@@ -49,6 +49,17 @@ bool Sessions::SendToWorker(const std::string& worker_id, v1::CoordinatorMessage
   return true;
 }
 
+bool Sessions::SendToAnyWorker(v1::CoordinatorMessage message) const {
+  uint64_t session = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (by_worker_.empty()) return false;
+    session = by_worker_.begin()->second;
+  }
+  Send(session, std::move(message));
+  return true;
+}
+
 void Sessions::Close(uint64_t session, const absl::Status& why) const {
   std::function<void(const absl::Status&)> close;
   {

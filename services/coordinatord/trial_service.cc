@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "coordinator/control/reserve.h"
 #include "services/coordinatord/page.h"
 #include "services/rpc/server.h"
 #include "services/rpc/status.h"
@@ -116,11 +117,18 @@ absl::Status TrialService::Relay(grpc::ServerContext& call, const v1::ReadLogReq
   *ask.mutable_fence() = attempt->fence();
   ask.set_rank(request.rank());
   ask.set_tail_lines(request.tail_lines());
+  if (request.has_since()) *ask.mutable_since() = request.since();
   ask.set_offset(request.offset());
+  const SweepRow sweep = context_.published.Sweep(trial->sweep_id());
+  if (sweep == nullptr) return NoTrial(request.trial_id());  // deleted just now
+  ask.set_trial_dir(control::TrialDir(*sweep, *trial));
+  // The rank's own worker, or, when that is gone, another one that sees the artifacts.
+  bool other_worker = false;
   const auto send = [&](const v1::LogRequest& numbered) {
     v1::CoordinatorMessage message;
     *message.mutable_log_request() = numbered;
-    return context_.sessions.SendToWorker(worker_id, std::move(message));
+    other_worker = !context_.sessions.SendToWorker(worker_id, message);
+    return !other_worker || context_.sessions.SendToAnyWorker(std::move(message));
   };
   for (bool first = true; !call.IsCancelled();) {
     // Asked before the log is read: what an ended attempt wrote is all there.
@@ -131,7 +139,12 @@ absl::Status TrialService::Relay(grpc::ServerContext& call, const v1::ReadLogReq
     if (!chunk.ok()) return chunk.status();
     if (!chunk->error().empty()) {
       // The rank's log appears with the rank.
-      if (!request.follow() || ended) return absl::NotFoundError(chunk->error());
+      if (!request.follow() || ended)
+        return absl::NotFoundError(other_worker ? absl::StrCat("the worker ", worker_id,
+                                                               ", where this rank ran, is not connected, and "
+                                                               "another one does not see its log: ",
+                                                               chunk->error())
+                                                : chunk->error());
     } else {
       ask.set_offset(chunk->next_offset());
       v1::ReadLogResponse response;

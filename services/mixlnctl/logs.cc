@@ -10,6 +10,7 @@
 #include "services/mixlnctl/format.h"
 #include "services/mixlnctl/lookup.h"
 #include "services/mixlnctl/session.h"
+#include "services/mixlnctl/since.h"
 #include "services/mixlnctl/stream.h"
 #include "services/mixlnctl/trial_text.h"
 
@@ -21,6 +22,7 @@ struct LogsOptions {
   int rank = 0;
   int attempt = 0;  // as `describe trial` numbers them; 0: the last
   int tail = 0;
+  std::string since;  // see ParseSince; empty: all
   bool follow = false;
 };
 
@@ -42,6 +44,7 @@ absl::Status Read(Io& io, Client& client, v1::ReadLogRequest request, bool attem
           failures = 0;
           request.set_offset(piece.next_offset());
           request.clear_tail_lines();
+          request.clear_since();
           io.out << piece.data() << std::flush;
           return io.out.good();
         },
@@ -85,6 +88,11 @@ absl::StatusOr<int> Logs(Session& session, const LogsOptions& options) {
   request.set_epoch(attempt.fence().epoch());
   request.set_follow(options.follow);
   request.set_tail_lines(options.tail);
+  if (!options.since.empty()) {
+    const auto since = ParseSince(options.since, absl::Now());
+    if (!since.ok()) return since.status();
+    request.mutable_since()->set_seconds(absl::ToUnixSeconds(*since));
+  }
   const absl::Status read = Read(io, **client, request, attempt.has_end_time());
   if (read.ok()) return kOk;
   if (trial->state() == v1::TRIAL_STATE_STARTING && &attempt == &*trial->attempts().rbegin()) {
@@ -109,6 +117,9 @@ void AddLogsCommand(CLI::App& app, Session& session) {
   logs->add_option("--tail", options->tail, "Only the last N lines first")
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
+  logs->add_option("--since", options->since,
+                   "Only lines from this time on: 90s, 10m or 1h30m ago, or 2026-11-24T03:42:18Z")
+      ->type_name("TIME");
   logs->add_option("--attempt", options->attempt,
                    "The attempt, as `describe trial` numbers them (default: the last)")
       ->check(CLI::PositiveNumber)

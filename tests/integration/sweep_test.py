@@ -185,6 +185,9 @@ class WholeSweep(unittest.TestCase):
         self.assertEqual(trial["attempts"][0]["cause"], "FAILURE_CAUSE_WORKER_LOST")
         self.assertGreater(int(trial["attempts"][1]["resume_step"]), 0, "it went on from a checkpoint")
         self.assertEqual(curve_steps(self.cluster, doomed), list(range(1, 601)))
+        first_log = self.cluster.ctl("logs", doomed, "--attempt", "1", "--since", "1h").stdout
+        self.assertIn("step", first_log, "the log of the lost host is read through the other worker")
+        self.assertEqual(self.cluster.ctl("logs", doomed, "--attempt", "1", "--since", "2100-01-01T00:00:00Z").stdout, "")
         calm = finished_losses(self.cluster, "calm")
         stormy = finished_losses(self.cluster, "stormy")
         for parameters, loss in calm.items():
@@ -194,12 +197,17 @@ class WholeSweep(unittest.TestCase):
         worker = self.cluster.start_worker("worker", "--slots", "2")
         self.submit("adopted", {"train.seed": [0]}, steps=2400)
         wait_until(lambda: self.cluster.states("adopted") == {"RUNNING"}, "the trial to train")
-        (pid,) = self.cluster.rank_pids()
+        ((pid, folder),) = self.cluster.rank_pids().items()
+        (trial_id,) = self.cluster.trials("adopted")
+        follower = self.cluster.follow_log(trial_id)
+        wait_until(lambda: follower.text(), "the log to come")
         worker.kill()
         self.assertTrue(alive(pid))
         self.cluster.start_worker("worker", "--slots", "2")
         self.wait("adopted")
         (trial,) = self.cluster.trials("adopted").values()
+        self.assertEqual(follower.process.wait(60), 0, follower.errors())
+        self.assertEqual(follower.text(), (pathlib.Path(folder) / "log").read_text(), "no gap and no line twice")
         self.assertEqual(len(trial["attempts"]), 1)
         self.assertEqual(curve_steps(self.cluster, trial["id"]), list(range(1, 2401)))
 

@@ -148,11 +148,9 @@ absl::StatusOr<v1::RankConfig> Agent::MakeConfig(const Run& run, const v1::RankP
                                  [&](const v1::Slot& its) { return its.index() == placement.slot(); });
   if (slot == options_.slots.end())
     return absl::InternalError(absl::StrCat("there is no slot ", placement.slot()));
-  auto trial_dir = ArtifactPath(options_.artifacts, reserve.trial_dir());
-  if (!trial_dir.ok()) return trial_dir.status();
-  const fs::path attempt_dir =
-      *trial_dir / absl::StrCat(reserve.fence().term(), "-", reserve.fence().epoch());
-  if (auto made = base::MakeFolders(attempt_dir); !made.ok()) return made;
+  auto attempt_dir = AttemptDir(options_.artifacts, reserve.trial_dir(), reserve.fence());
+  if (!attempt_dir.ok()) return attempt_dir.status();
+  if (auto made = base::MakeFolders(*attempt_dir); !made.ok()) return made;
   v1::RankConfig config;
   config.set_trial_id(reserve.trial_id());
   *config.mutable_fence() = reserve.fence();
@@ -161,7 +159,7 @@ absl::StatusOr<v1::RankConfig> Agent::MakeConfig(const Run& run, const v1::RankP
   config.set_rendezvous(rendezvous);
   *config.mutable_spec() = reserve.spec();
   config.set_dataset_dir(run.dataset_dir);
-  config.set_attempt_dir(attempt_dir.string());
+  config.set_attempt_dir(attempt_dir->string());
   if (!reserve.resume_from().empty()) {
     auto resume_from = ArtifactPath(options_.artifacts, reserve.resume_from());
     if (!resume_from.ok()) return resume_from.status();
@@ -188,6 +186,10 @@ void Agent::Start(const session::StartRanks& order, std::vector<session::Event>&
       auto config = MakeConfig(run, placement, order.rendezvous);
       if (!config.ok()) return config.status();
       launch.config = std::move(*config);
+      auto log = LogPath(options_.artifacts, run.record.reserve.trial_dir(), run.record.reserve.fence(),
+                         placement.rank());
+      if (!log.ok()) return log.status();
+      launch.log = std::move(*log);
       for (const v1::Slot& slot : options_.slots)
         if (slot.index() == placement.slot()) launch.cpus.assign(slot.cpus().begin(), slot.cpus().end());
       if (placement.rank() == 0) launch.rendezvous_fd = run.rendezvous_socket.get();
@@ -240,15 +242,13 @@ session::EventsRead Agent::ReadEvents(const session::ReadEvents& order) {
 }
 
 session::LogRead Agent::ReadLog(const v1::LogRequest& request) const {
-  const AttemptKey key = session::KeyOf(request);
-  if (!IsPlainName(key.trial_id)) {
-    v1::LogChunk chunk;
-    chunk.set_request_id(request.request_id());
-    chunk.set_end(true);
-    chunk.set_error(absl::StrCat("\"", key.trial_id, "\" is no trial's id"));
-    return {chunk};
-  }
-  return {ReadLogChunk(RankFolder(key, request.rank()) / "log", request)};
+  auto log = LogPath(options_.artifacts, request.trial_dir(), request.fence(), request.rank());
+  if (log.ok()) return {ReadLogChunk(*log, request)};
+  v1::LogChunk chunk;
+  chunk.set_request_id(request.request_id());
+  chunk.set_end(true);
+  chunk.set_error(std::string(log.status().message()));
+  return {chunk};
 }
 
 void Agent::Forget(const AttemptKey& key) {

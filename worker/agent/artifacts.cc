@@ -61,6 +61,20 @@ absl::StatusOr<fs::path> ArtifactPath(const fs::path& root, const std::string& r
   return root / path;
 }
 
+absl::StatusOr<fs::path> AttemptDir(const fs::path& root, const std::string& trial_dir,
+                                    const v1::Fence& fence) {
+  auto path = ArtifactPath(root, trial_dir);
+  if (!path.ok()) return path.status();
+  return *path / absl::StrCat(fence.term(), "-", fence.epoch());
+}
+
+absl::StatusOr<fs::path> LogPath(const fs::path& root, const std::string& trial_dir, const v1::Fence& fence,
+                                 int32_t rank) {
+  auto attempt_dir = AttemptDir(root, trial_dir, fence);
+  if (!attempt_dir.ok()) return attempt_dir.status();
+  return *attempt_dir / "logs" / absl::StrCat("rank-", rank, ".log");
+}
+
 absl::Status DeleteArtifact(const fs::path& root, const std::string& relative) {
   auto path = ArtifactPath(root, relative);
   if (!path.ok()) return path.status();

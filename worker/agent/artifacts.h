@@ -2,11 +2,13 @@
 // worker with another folder mounted there is found out before it writes.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "mixln/v1/session.pb.h"
 
 namespace mixln::worker::agent {
 
@@ -17,6 +19,15 @@ absl::Status ClaimArtifacts(const std::filesystem::path& root, const std::string
 // `relative` below `root`. INVALID_ARGUMENT for an absolute or empty path and for one with "." or "..".
 absl::StatusOr<std::filesystem::path> ArtifactPath(const std::filesystem::path& root,
                                                    const std::string& relative);
+
+// The folder of an attempt below its trial's: "<trial_dir>/<term>-<epoch>". Errors as ArtifactPath.
+absl::StatusOr<std::filesystem::path> AttemptDir(const std::filesystem::path& root,
+                                                 const std::string& trial_dir, const v1::Fence& fence);
+
+// Where a rank's log is: it lives with the attempt's checkpoints, not on the rank's host, so that any worker
+// can show it when that host is lost. Errors as ArtifactPath.
+absl::StatusOr<std::filesystem::path> LogPath(const std::filesystem::path& root, const std::string& trial_dir,
+                                              const v1::Fence& fence, int32_t rank);
 
 // Deletes a folder below the root; fine when it is not there. Refuses what ArtifactPath refuses, and a path
 // over a symbolic link.

@@ -6,7 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
+#include <optional>
+#include <string_view>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/file/durable.h"
 #include "base/file/unique_fd.h"
@@ -43,6 +47,39 @@ int64_t OffsetOfLastLines(int fd, int64_t size, int64_t lines) {
   return 0;
 }
 
+// Seconds since 1970 of the time that a line begins with; none in another line.
+std::optional<int64_t> TimeOf(std::string_view line) {
+  constexpr std::string_view kShape = "0000-00-00 00:00:00";
+  if (line.size() < kShape.size()) return std::nullopt;
+  for (size_t i = 0; i < kShape.size(); ++i) {
+    if (kShape[i] == '0' ? !absl::ascii_isdigit(line[i]) : line[i] != kShape[i]) return std::nullopt;
+  }
+  std::tm local = {};
+  if (strptime(std::string(line.substr(0, kShape.size())).c_str(), "%Y-%m-%d %H:%M:%S", &local) == nullptr)
+    return std::nullopt;
+  local.tm_isdst = -1;  // mktime finds out
+  return std::mktime(&local);
+}
+
+// Offset of the first line of the time `since` or a later one; the size when there is none.
+int64_t OffsetOfTime(int fd, int64_t size, int64_t since) {
+  for (int64_t begin = 0; begin < size;) {
+    const std::string data = ReadAt(fd, begin, std::min(kChunkBytes, size - begin));
+    if (data.empty()) break;
+    const bool last = begin + static_cast<int64_t>(data.size()) >= size;
+    size_t line = 0;
+    for (size_t end = 0; line < data.size(); line = end + 1) {
+      end = data.find('\n', line);
+      if (end == std::string::npos && !last && line > 0) break;  // its rest is in the next piece
+      end = std::min(end, data.size());
+      const auto time = TimeOf(std::string_view(data).substr(line, end - line));
+      if (time && *time >= since) return begin + static_cast<int64_t>(line);
+    }
+    begin += static_cast<int64_t>(std::min(line, data.size()));
+  }
+  return size;
+}
+
 }  // namespace
 
 v1::LogChunk ReadLogChunk(const std::filesystem::path& log, const v1::LogRequest& request) {
@@ -57,8 +94,10 @@ v1::LogChunk ReadLogChunk(const std::filesystem::path& log, const v1::LogRequest
   }
   const int64_t size = SizeOf(fd.get());
   int64_t offset = std::clamp<int64_t>(request.offset(), 0, size);
-  if (offset == 0 && request.tail_lines() > 0)
+  if (request.offset() == 0 && request.tail_lines() > 0)
     offset = OffsetOfLastLines(fd.get(), size, request.tail_lines());
+  if (request.offset() == 0 && request.has_since())
+    offset = std::max(offset, OffsetOfTime(fd.get(), size, request.since().seconds()));
   chunk.set_data(ReadAt(fd.get(), offset, std::min(kChunkBytes, size - offset)));
   chunk.set_next_offset(offset + static_cast<int64_t>(chunk.data().size()));
   chunk.set_end(chunk.next_offset() >= size);

@@ -48,8 +48,11 @@ absl::StatusOr<Rank> Rank::Start(const std::filesystem::path& folder, const Rank
   // dead.
   auto lock = base::LockFile::TryLock(folder / "rank.lock");
   if (!lock.ok()) return lock.status();
-  const base::UniqueFd log(open((folder / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!log) return base::ErrnoStatus(errno, absl::StrCat("cannot write ", (folder / "log").string()));
+  if (auto made = base::MakeFolders(launch.log.parent_path()); !made.ok()) return made;
+  const base::UniqueFd log(open(launch.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!log) return base::ErrnoStatus(errno, absl::StrCat("cannot write ", launch.log.string()));
+  if (symlink(launch.log.c_str(), (folder / "log").c_str()) != 0 && errno != EEXIST)
+    return base::ErrnoStatus(errno, absl::StrCat("cannot make the link ", (folder / "log").string()));
   SpawnOptions options;
   options.folder = folder;
   options.fds = {{log.get(), 1}, {log.get(), 2}, {lock->fd(), kLockFd}};

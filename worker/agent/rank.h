@@ -22,8 +22,9 @@ struct RankLaunch {
   std::string shim_program;  // has the subcommand rank-shim
   std::string trainer;
   v1::RankConfig config;
-  std::vector<int> cpus;   // to pin it to; empty: not pinned
-  int rendezvous_fd = -1;  // listening socket of rank 0; -1: none
+  std::filesystem::path log;  // its standard output and error; its folder's `log` is a link to it
+  std::vector<int> cpus;      // to pin it to; empty: not pinned
+  int rendezvous_fd = -1;     // listening socket of rank 0; -1: none
 };
 
 class Rank {

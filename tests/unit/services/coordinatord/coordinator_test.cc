@@ -317,6 +317,8 @@ TEST_F(CoordinatorTest, ALogIsRelayedPieceByPiece) {
   std::thread answers([&] {
     for (const bool end : {false, true}) {
       const auto request = worker.Read(v1::CoordinatorMessage::kLogRequest).log_request();
+      EXPECT_THAT(request.trial_dir(), testing::StartsWith("trials/alpha-"));
+      EXPECT_EQ(request.since().seconds(), 7);
       v1::WorkerMessage message;
       message.mutable_log()->set_request_id(request.request_id());
       message.mutable_log()->set_data(end ? "world" : "hello ");
@@ -328,6 +330,7 @@ TEST_F(CoordinatorTest, ALogIsRelayedPieceByPiece) {
   v1::ReadLogRequest request;
   request.set_trial_id("alpha-0");
   request.set_offset(100);
+  request.mutable_since()->set_seconds(7);
   // The trial has an attempt once its Reserve was sent; TrainToTheEnd has seen that.
   grpc::ClientContext context;
   rpc::Prepare(context, 60);

@@ -343,7 +343,7 @@ TEST_F(AdoptionTest, ADaemonRefusesAStateFolderThatAnotherHasOpen) {
   KillDaemon();
 }
 
-TEST_F(AgentTest, AForgottenAttemptIsNotAdoptedButItsLogCanBeRead) {
+TEST_F(AgentTest, AForgottenAttemptIsNotAdoptedButItsLogCanBeReadOnAnyHost) {
   const v1::Reserve reserve = MakeReserve(3);
   {
     HostedAgent host(MakeAgentOptions(folder_.path()));
@@ -351,11 +351,15 @@ TEST_F(AgentTest, AForgottenAttemptIsNotAdoptedButItsLogCanBeRead) {
     ASSERT_NE(host.Wait<session::RankEnded>(), nullptr);
     host.Order(session::Forget{KeyOf(reserve)});
   }
-  HostedAgent host(MakeAgentOptions(folder_.path()));
+  // A worker of another host, which sees the same artifacts, can show it too.
+  AgentOptions options = MakeAgentOptions(folder_.path());
+  options.state_folder = folder_ / "state of another host";
+  HostedAgent host(options);
   EXPECT_EQ(host.Find<session::Adopted>(), nullptr);
   v1::LogRequest request;
   request.set_request_id(9);
   request.set_trial_id(reserve.trial_id());
+  request.set_trial_dir(reserve.trial_dir());
   *request.mutable_fence() = reserve.fence();
   host.Order(session::ReadLog{request});
   const auto* log = host.Find<session::LogRead>();

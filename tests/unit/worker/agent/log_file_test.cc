@@ -39,6 +39,28 @@ TEST_F(LogFileTest, ALongLogComesInPieces) {
   EXPECT_EQ(first.data().size() + second.data().size(), 300'000u);
 }
 
+TEST_F(LogFileTest, ATimeFindsItsFirstLine) {
+  setenv("TZ", "UTC", 1);
+  tzset();
+  std::ofstream(path_) << "before any time\n2026-11-24 03:42:18 step 1\nits second line\n"
+                       << std::string(300'000, 'x') << "\n2026-11-24 03:42:20 step 2\nunfinished";
+  const auto since = [&](int64_t seconds) {
+    v1::LogRequest request;
+    request.mutable_since()->set_seconds(seconds);
+    return ReadLogChunk(path_, request);
+  };
+  constexpr int64_t kStep1 = 1'795'491'738;  // date -u -d '2026-11-24 03:42:18' +%s
+  EXPECT_EQ(since(kStep1 - 60).data().substr(0, 26), "2026-11-24 03:42:18 step 1");
+  EXPECT_EQ(since(kStep1).data().substr(0, 26), "2026-11-24 03:42:18 step 1");
+  EXPECT_EQ(since(kStep1 + 1).data(), "2026-11-24 03:42:20 step 2\nunfinished");
+  EXPECT_EQ(since(kStep1 + 3).data(), "");
+  EXPECT_TRUE(since(kStep1 + 3).end());
+  v1::LogRequest both;
+  both.mutable_since()->set_seconds(kStep1);
+  both.set_tail_lines(1);
+  EXPECT_EQ(ReadLogChunk(path_, both).data(), "unfinished") << "the shorter of the two";
+}
+
 TEST_F(LogFileTest, AMissingLogIsSaid) {
   EXPECT_FALSE(ReadLogChunk(folder_ / "none", {}).error().empty());
 }
