@@ -108,7 +108,9 @@ void ConcludeAttempt(Context& context, v1::Trial& trial) {
   trial.mutable_progress()->clear_phase();
   const bool pause = trial.pause_requested();
   const bool prune = trial.prune_requested();
+  const bool resume = trial.resume_requested();
   trial.clear_pause_requested();
+  trial.clear_resume_requested();
   trial.clear_prune_requested();
   context.state.live.erase(live);
   context.place = true;
@@ -129,7 +131,8 @@ void ConcludeAttempt(Context& context, v1::Trial& trial) {
     MoveTrial(context, trial, v1::TRIAL_STATE_PRUNED, std::string(trial.reason()));
   } else if (pause && (attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED || remedy != Remedy::kNone)) {
     const v1::Checkpoint* checkpoint = state::ResumePoint(trial);
-    MoveTrial(context, trial, v1::TRIAL_STATE_PAUSED,
+    const v1::TrialState next = resume ? v1::TRIAL_STATE_PENDING : v1::TRIAL_STATE_PAUSED;
+    MoveTrial(context, trial, next,
               checkpoint == nullptr ? "paused before its first checkpoint"
                                     : absl::StrCat("paused with a checkpoint of step ", checkpoint->step()));
   } else if (attempt.cause() == v1::FAILURE_CAUSE_DIVERGED) {

@@ -87,14 +87,6 @@ std::vector<std::string> TrialsOf(const State& state, const std::string& sweep_i
   return ids;
 }
 
-const v1::Trial* RetryOf(const State& state, const v1::Trial& trial) {
-  for (const std::string& id : TrialsOf(state, trial.sweep_id())) {
-    const v1::Trial& other = state.trials.at(id);
-    if (other.retry_of() == trial.id()) return &other;
-  }
-  return nullptr;
-}
-
 const v1::Checkpoint* ResumePoint(const v1::Trial& trial) {
   for (auto it = trial.checkpoints().rbegin(); it != trial.checkpoints().rend(); ++it) {
     if (!it->bad()) return &*it;
@@ -128,6 +120,12 @@ void SetTrialState(State& state, v1::Trial& trial, v1::TrialState next, base::Ti
   } else if (AllEnded(sweep->second.counts())) {
     *sweep->second.mutable_end_time() = ToTimestamp(wall);
   }
+}
+
+void CountAsSuperseded(State& state, const v1::Trial& trial) {
+  v1::TrialCounts& counts = *state.sweeps.at(trial.sweep_id()).mutable_counts();
+  AddToCounts(counts, trial.state(), -1);
+  counts.set_superseded(counts.superseded() + 1);
 }
 
 google::protobuf::Timestamp ToTimestamp(base::Time wall) {
