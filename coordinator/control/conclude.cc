@@ -61,6 +61,14 @@ bool HandedBack(const state::State& state, const v1::Attempt& attempt) {
   });
 }
 
+// "goes on from step 5: the checkpoint of step 10 is damaged".
+std::string ExplainFallBack(const v1::Trial& trial, const v1::Attempt& attempt) {
+  const v1::Checkpoint* checkpoint = state::ResumePoint(trial);
+  return absl::StrCat(
+      checkpoint == nullptr ? "starts anew" : absl::StrCat("goes on from step ", checkpoint->step()),
+      ": the checkpoint of step ", attempt.resume_step(), " is damaged");
+}
+
 void Retry(Context& context, v1::Trial& trial, const v1::Attempt& attempt, Remedy remedy) {
   const bool counted =
       remedy == Remedy::kRetryLater || (!HandedBack(context.state, attempt) && !MadeProgress(trial, attempt));
@@ -137,6 +145,9 @@ void ConcludeAttempt(Context& context, v1::Trial& trial) {
                                     : absl::StrCat("paused with a checkpoint of step ", checkpoint->step()));
   } else if (attempt.cause() == v1::FAILURE_CAUSE_DIVERGED) {
     MoveTrial(context, trial, v1::TRIAL_STATE_DIVERGED, Explain(attempt));
+  } else if (remedy != Remedy::kNone && state::ResumedFromBad(trial, attempt)) {
+    // An older checkpoint is the cure, and no try is lost by it: each one marks another checkpoint.
+    MoveTrial(context, trial, v1::TRIAL_STATE_PENDING, ExplainFallBack(trial, attempt));
   } else if (remedy == Remedy::kNone) {
     MoveTrial(context, trial, v1::TRIAL_STATE_FAILED, Explain(attempt));
   } else {

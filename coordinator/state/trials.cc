@@ -94,6 +94,13 @@ const v1::Checkpoint* ResumePoint(const v1::Trial& trial) {
   return nullptr;
 }
 
+bool ResumedFromBad(const v1::Trial& trial, const v1::Attempt& attempt) {
+  return std::any_of(trial.checkpoints().begin(), trial.checkpoints().end(),
+                     [&](const v1::Checkpoint& checkpoint) {
+                       return checkpoint.bad() && checkpoint.path() == attempt.resume_from();
+                     });
+}
+
 std::string StateName(v1::TrialState trial_state) {
   return InWords(v1::TrialState_Name(trial_state), sizeof("TRIAL_STATE_") - 1);
 }

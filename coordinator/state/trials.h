@@ -29,6 +29,9 @@ std::vector<std::string> TrialsOf(const State& state, const std::string& sweep_i
 // The newest accepted checkpoint that is not bad; null when there is none.
 const v1::Checkpoint* ResumePoint(const v1::Trial& trial);
 
+// Whether the checkpoint that the attempt was to resume from has turned out to be bad.
+bool ResumedFromBad(const v1::Trial& trial, const v1::Attempt& attempt);
+
 // "pending", "running", …
 std::string StateName(v1::TrialState trial_state);
 

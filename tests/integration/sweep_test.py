@@ -139,6 +139,28 @@ class WholeSweep(unittest.TestCase):
             self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))
         self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "paused"))
 
+    def test_a_worker_that_shuts_down_hands_its_trials_back_and_no_step_is_lost(self):
+        parameters = {"train.seed": [0, 1]}
+        self.cluster.start_worker("goes", "--slots", "2", "--stop-ranks-on-exit")
+        self.submit("calm", parameters, steps=600)
+        self.wait("calm")
+        self.submit("moved", parameters, steps=600)
+        wait_until(lambda: self.cluster.states("moved") == {"RUNNING"}, "both trials to train")
+        leaving = self.cluster.workers.pop("goes")
+        leaving.terminate()
+        self.assertEqual(leaving.process.returncode, 0)
+        self.assertEqual(self.cluster.rank_pids(), {})
+        handed_back = {trial_id: max(curve_steps(self.cluster, trial_id)) for trial_id in self.cluster.trials("moved")}
+        self.cluster.start_worker("comes", "--slots", "2")
+        self.wait("moved")
+        for trial_id, trial in self.cluster.trials("moved").items():
+            first, second = trial["attempts"]
+            self.assertEqual(first["cause"], "FAILURE_CAUSE_PREEMPTED")
+            self.assertEqual(int(second["resume_step"]), handed_back[trial_id], "it goes on from the very last step")
+            self.assertEqual(int(trial["retries"]), 0)
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))
+        self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "moved"))
+
     def test_a_coordinator_killed_in_the_middle_is_invisible_to_training(self):
         self.cluster.start_worker("worker", "--slots", "2")
         parameters = {"train.seed": [0, 1]}

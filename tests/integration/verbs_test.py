@@ -48,6 +48,43 @@ class Verbs(unittest.TestCase):
         self.assertEqual([a["resume_step"] for a in trial["attempts"]], ["0", "7"])
         self.assertEqual(curve_steps(self.cluster, "held-0"), list(range(1, 13)))
 
+    def test_a_damaged_checkpoint_is_marked_and_the_one_before_is_used(self):
+        self.start_worker(faults=f"wait:{self.go}@8")
+        self.submit("marred", more="  retry: {max_retries: 0}\n")
+        self.wait_for_step("marred-0", 7)
+        self.cluster.ctl("pause", "marred")
+        wait_until(lambda: self.cluster.states("marred") == {"PAUSED"}, "the pause")
+        self.go.touch()
+        newest = self.cluster.trial("marred-0")["checkpoints"][-1]
+        self.assertEqual(newest["step"], "7")
+        (self.cluster.folder / "artifacts" / newest["path"] / "step").unlink()
+        self.cluster.ctl("resume", "marred")
+        self.wait("marred")
+        trial = self.cluster.trial("marred-0")
+        self.assertEqual([a["resume_step"] for a in trial["attempts"]], ["0", "7", "5"])
+        self.assertEqual(trial["attempts"][1]["cause"], "FAILURE_CAUSE_IO")
+        self.assertEqual(int(trial["retries"]), 0)
+        self.assertEqual(curve_steps(self.cluster, "marred-0"), list(range(1, 13)))
+
+    def test_a_worker_that_three_trials_fail_on_is_quarantined_until_it_is_taken_back(self):
+        self.start_worker("spare", faults=f"wait:{self.go}@8")
+        spare_id = self.cluster.workers["spare"].address["worker_id"]
+        self.submit("busy")
+        self.wait_for_step("busy-0", 7)  # so the spare one is in service and full
+        bad_id = self.start_worker("bad", faults="exit:70@2", slots="3").address["worker_id"]
+        self.submit("many", seeds=(0, 1, 2))
+
+        def quarantined():
+            (worker,) = [w for w in self.cluster.json("nodes")["workers"] if w["id"] == bad_id]
+            return worker["quarantined"]
+        wait_until(quarantined, "the quarantine")
+        self.assertRegex(self.cluster.ctl("nodes").stdout, r"DRAINING .* quarantined: 3 trials in a row failed on it, the last one by trainer crash: ")
+        self.go.touch()
+        self.wait("many")
+        self.assertEqual({t["attempts"][-1]["ranks"][0]["worker_id"] for t in self.cluster.trials("many").values()}, {spare_id})
+        self.cluster.ctl("undrain", bad_id)
+        self.assertNotIn("quarantined", self.cluster.ctl("nodes").stdout)
+
     def test_failed_trials_are_tried_again_and_the_newest_counts(self):
         worker = self.start_worker(faults="fail:71@3")
         self.submit("again", seeds=(0, 1))

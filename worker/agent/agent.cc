@@ -168,6 +168,8 @@ absl::StatusOr<v1::RankConfig> Agent::MakeConfig(const Run& run, const v1::RankP
   config.set_dataset_dir(run.dataset_dir);
   config.set_attempt_dir(attempt_dir.string());
   if (!reserve.resume_from().empty()) {
+    // Else a checkpoint might be taken for one that is gone.
+    if (auto there = CheckArtifacts(options_.artifacts); !there.ok()) return there;
     auto resume_from = ArtifactPath(options_.artifacts, reserve.resume_from());
     if (!resume_from.ok()) return resume_from.status();
     config.set_resume_from(resume_from->string());
