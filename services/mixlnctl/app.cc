@@ -100,6 +100,9 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddLogsCommand(*app, session);
   AddFollowCommands(*app, session);
   AddEndCommands(*app, session);
+  AddPauseCommands(*app, session);
+  AddRetryCommand(*app, session);
+  AddDrainCommands(*app, session);
   AddResultsCommand(*app, session);
   AddExportCommand(*app, session);
   AddNodesCommand(*app, session);

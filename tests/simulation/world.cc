@@ -117,9 +117,35 @@ void World::Trouble() {
       for (const auto& w : workers_) w->Start();
     });
   }
-  if (scheduler_.Chance(0.03)) {
-    const std::string id = absl::StrCat("s", scheduler_.Pick(sweeps_), "-0");
-    coordinator_.Call(control::TrialCancelled{id}, [](const absl::Status&) {});
+  if (scheduler_.Chance(0.2)) Operate();
+}
+
+void World::Operate() {
+  const std::string sweep = absl::StrCat("s", scheduler_.Pick(sweeps_));
+  const std::string trial = sweep + "-0";
+  const std::string worker = absl::StrCat("w", scheduler_.Pick(static_cast<int>(workers_.size())));
+  control::Event event;
+  switch (scheduler_.Pick(7)) {
+    case 0: event = control::TrialCancelled{trial}; break;
+    case 1: event = control::TrialPaused{trial}; break;
+    case 2: event = control::TrialResumed{trial}; break;
+    case 3: event = control::SweepPaused{sweep}; break;
+    case 4: event = control::SweepResumed{sweep}; break;
+    case 5: event = control::WorkerDrained{worker, false, ""}; break;
+    default: event = control::WorkerDrained{worker, true, ""}; break;
+  }
+  coordinator_.Call(event, [](const absl::Status&) {});
+}
+
+void World::TakeAllBack() {
+  if (!coordinator_.up()) return;
+  const auto ignore = [](const absl::Status&) {};
+  for (const auto& worker : coordinator_.published().Workers()) {
+    if (worker->drained() || worker->quarantined())
+      coordinator_.Call(control::WorkerDrained{worker->id(), true, ""}, ignore);
+  }
+  for (const auto& sweep : coordinator_.published().Sweeps()) {
+    if (sweep->counts().paused() > 0) coordinator_.Call(control::SweepResumed{sweep->id()}, ignore);
   }
 }
 
@@ -146,6 +172,7 @@ bool World::AllEnded() {
 void World::CheckEnded() {
   // A daemon that was told to shut down ends yet; its host starts it again.
   for (const auto& worker : workers_) worker->Start();
+  TakeAllBack();
   scheduler_.After(5, [this] { CheckEnded(); });
 }
 

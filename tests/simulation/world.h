@@ -27,7 +27,11 @@ class World {
   void SubmitSweep(int number);
   void Trouble();
   void Partition(Worker& worker);
+  // What users and operators do: cancel, pause, resume, drain, and undo.
+  void Operate();
   void Heal();
+  // Once faults are over: resumes what is paused, and takes drained and quarantined workers back.
+  void TakeAllBack();
   bool AllEnded();
   void CheckEnded();
   Worker& AnyWorker() {
