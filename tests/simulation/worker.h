@@ -30,6 +30,7 @@ class Worker {
   // SIGTERM: hands its attempts back, then ends.
   void ShutDown();
   bool up() const { return session_ != nullptr; }
+  const std::string& id() const { return id_; }
 
   Link link;
   // The stream breaks, or starves behind a partition.

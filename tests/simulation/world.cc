@@ -39,6 +39,12 @@ void World::SubmitSweep(int number) {
   event.sweep.set_artifact_uri(event.sweep.id());
   const int cells = 1 + scheduler_.Pick(4);
   const int priority = scheduler_.Pick(3);
+  if (scheduler_.Chance(0.4)) {
+    v1::SearchSpec& search = *event.sweep.mutable_spec()->mutable_sweep();
+    search.set_strategy(v1::STRATEGY_ASHA);
+    search.mutable_asha()->set_min_steps(kEvaluateEvery);
+    search.mutable_asha()->set_reduction_factor(2);
+  }
   for (int i = 0; i < cells; ++i) {
     v1::Cell& cell = event.cells.emplace_back();
     cell.set_index(i);
@@ -117,10 +123,27 @@ void World::Trouble() {
       for (const auto& w : workers_) w->Start();
     });
   }
-  if (scheduler_.Chance(0.03)) {
-    const std::string id = absl::StrCat("s", scheduler_.Pick(sweeps_), "-0");
-    coordinator_.Call(control::TrialCancelled{id}, [](const absl::Status&) {});
+  if (scheduler_.Chance(0.15)) UserActs();
+}
+
+void World::UserActs() {
+  const std::string sweep = absl::StrCat("s", scheduler_.Pick(sweeps_));
+  const std::string trial = absl::StrCat(sweep, "-", scheduler_.Pick(5));
+  const std::string& worker = AnyWorker().id();
+  switch (scheduler_.Pick(8)) {
+    case 0: return Ask(control::TrialCancelled{trial});
+    case 1: return Ask(control::TrialPaused{trial});
+    case 2: return Ask(control::SweepPaused{sweep});
+    case 3: return Ask(control::TrialResumed{trial});
+    case 4: return Ask(control::SweepResumed{sweep});
+    case 5: return Ask(control::SweepRetried{sweep});
+    case 6: return Ask(control::WorkerDrained{.worker_id = worker});
+    default: return Ask(control::WorkerDrained{.worker_id = worker, .undo = true});
   }
+}
+
+void World::Ask(control::Event event) {
+  coordinator_.Call(std::move(event), [](const absl::Status&) {});
 }
 
 void World::Heal() {
@@ -144,8 +167,11 @@ bool World::AllEnded() {
 }
 
 void World::CheckEnded() {
-  // A daemon that was told to shut down ends yet; its host starts it again.
-  for (const auto& worker : workers_) worker->Start();
+  for (const auto& worker : workers_) {
+    worker->Start();  // one that was told to shut down ends yet; its host starts it again
+    Ask(control::WorkerDrained{.worker_id = worker->id(), .undo = true});
+  }
+  for (int i = 0; i < sweeps_; ++i) Ask(control::SweepResumed{absl::StrCat("s", i)});
   scheduler_.After(5, [this] { CheckEnded(); });
 }
 

@@ -26,6 +26,8 @@ class World {
  private:
   void SubmitSweep(int number);
   void Trouble();
+  void UserActs();
+  void Ask(coordinator::control::Event event);
   void Partition(Worker& worker);
   void Heal();
   bool AllEnded();

@@ -82,6 +82,16 @@ TEST(SweepFileReference, GivesEveryTypeAndDefault) {
   }
 }
 
+TEST(SweepFileReference, NamesEveryFieldOfTheSearch) {
+  for (const auto* message : {v1::SearchSpec::descriptor(), v1::AshaSpec::descriptor()}) {
+    for (int i = 0; i < message->field_count(); ++i) {
+      if (message->field(i)->message_type() == v1::AshaSpec::descriptor()) continue;
+      const std::string group = message == v1::AshaSpec::descriptor() ? "sweep.asha." : "sweep.";
+      EXPECT_THAT(Reference(), testing::HasSubstr("| `" + group + message->field(i)->name() + "` |"));
+    }
+  }
+}
+
 TEST(SweepFileReference, ItsFieldsMarkedRequiredAreThoseThatTheParserMisses) {
   std::vector<std::string> required, missed;
   for (const auto& [path, row] : Rows()) {
@@ -96,11 +106,15 @@ TEST(SweepFileReference, ItsFieldsMarkedRequiredAreThoseThatTheParserMisses) {
 
 TEST(SweepFileReference, ItsExampleIsValidAndItsMistakesAreReportedAsShown) {
   const std::vector<std::string> files = Blocks("yaml"), errors = Blocks("text");
-  ASSERT_EQ(files.size(), 2U);
+  ASSERT_EQ(files.size(), 3U);
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_EQ(ProblemsOf(files[0]), "");
+  std::istringstream draws(files[1]);
+  std::string random = files[0].substr(0, files[0].find("  sweep:"));
+  for (std::string line; std::getline(draws, line);) random += "  " + line + "\n";
+  EXPECT_EQ(ProblemsOf(random), "");
   std::string said;
-  for (const Problem& problem : Parse(files[1], "oops.yaml", false).problems) said += Format(problem) + "\n";
+  for (const Problem& problem : Parse(files[2], "oops.yaml", false).problems) said += Format(problem) + "\n";
   EXPECT_EQ(said, errors[0]);
 }
 
