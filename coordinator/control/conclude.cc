@@ -69,8 +69,8 @@ void Retry(Context& context, v1::Trial& trial, const v1::Attempt& attempt, Remed
     return;
   }
   // Spreads the retries of many trials, and is the same for the same epoch.
-  const base::Duration wait =
-      base::Backoff(context.options.retry_backoff, trial.retries() - 1, base::UnitInterval(base::SplitMix64(attempt.fence().epoch())));
+  const base::Duration wait = base::Backoff(context.options.retry_backoff, trial.retries() - 1,
+                                            base::UnitInterval(base::SplitMix64(attempt.fence().epoch())));
   *trial.mutable_not_before() = state::ToTimestamp(context.now.wall + wait);
   context.state.not_before[trial.id()] = context.now.steady + wait;
   MoveTrial(context, trial, v1::TRIAL_STATE_PENDING,

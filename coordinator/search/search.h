@@ -1,5 +1,5 @@
-// What a strategy decides, all of it as pure functions of a sweep's spec and the rows of its trials, so that a
-// restart of the coordinator, or asking again elsewhere, changes no decision:
+// What a strategy decides, all of it as pure functions of a sweep's spec and the rows of its trials, so that
+// a restart of the coordinator, or asking again elsewhere, changes no decision:
 //
 //           which cells there are                      which trials are given up early
 //   grid    every combination of the values            none

@@ -27,7 +27,8 @@ int MostLayers(const v1::SweepSpec& spec) {
   for (const v1::Parameter& parameter : spec.sweep().parameters()) {
     if (parameter.path() != "model.layers" && parameter.path() != "model.preset") continue;
     const FieldPath path = FindPath(parameter.path());
-    most = std::max(most, static_cast<int>(std::clamp(parameter.distribution().max(), 0.0, 1.0 * kMaxLayers)));
+    most =
+        std::max(most, static_cast<int>(std::clamp(parameter.distribution().max(), 0.0, 1.0 * kMaxLayers)));
     for (const std::string& value : parameter.values()) {
       v1::TrialSpec trial;
       SetFromText(trial, path, value);  // one that cannot be set adds no layers

@@ -1,5 +1,5 @@
-// The points of a sweep: counted, weighed and walked without ever holding them all. A point is a combination of
-// the parameters' values, or a draw.
+// The points of a sweep: counted, weighed and walked without ever holding them all. A point is a combination
+// of the parameters' values, or a draw.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace mixln::coordinator::sweep {
 
-// Number of points before any are merged; INT64_MAX when they are more than that. A grid without parameters: 1.
+// Number of points before any are merged; INT64_MAX when they are more than that. A grid without
+// parameters: 1.
 int64_t CountPoints(const v1::SearchSpec& search);
 
 // Estimate of the memory that all cells take, in bytes, from above; INT64_MAX when it is more than that.

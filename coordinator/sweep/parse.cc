@@ -129,6 +129,10 @@ class FileParser {
     base = Defaults();
     result_.spec.mutable_sweep()->set_strategy(v1::STRATEGY_GRID);
     auto entries = reader_.EntriesOf(base, "");
+    const auto& retention = *v1::SweepSpec::descriptor()->FindFieldByName("retention");
+    entries.push_back({.name = "retention", .read = [&](const YAML::Node& value, const YAML::Mark& at) {
+                         reader_.ReadField(value, at, "retention", result_.spec, retention);
+                       }});
     entries.push_back({.name = "sweep", .read = [this](const YAML::Node& value, const YAML::Mark& at) {
                          ReadSearch(value, at);
                        }});
@@ -206,7 +210,8 @@ class FileParser {
     if (search.strategy() == v1::STRATEGY_ASHA && !reader_.Has("sweep.asha.reduction_factor"))
       search.mutable_asha()->set_reduction_factor(kDefaultReductionFactor);
     if (node.IsMap() && !reader_.Has("sweep.parameters"))
-      Missing("sweep.parameters", "give the fields to vary, such as norm.alpha: [0, 0.5], or leave sweep out");
+      Missing("sweep.parameters",
+              "give the fields to vary, such as norm.alpha: [0, 0.5], or leave sweep out");
     if (!reader_.IsWrong("sweep.strategy")) return;
     // What goes with which strategy cannot be told.
     for (const char* field : {"samples", "seed", "asha"}) reader_.SetWrong(absl::StrCat("sweep.", field));
@@ -265,19 +270,21 @@ class FileParser {
     for (const auto kind : {v1::Distribution::KIND_UNIFORM, v1::Distribution::KIND_LOG_UNIFORM}) {
       const std::string name = ValueName(*v1::Distribution::Kind_descriptor()->FindValueByNumber(kind));
       const std::string path = absl::StrCat(where, ".", name);
-      entries.push_back({.name = name, .read = [=, this, &field, &distribution](const YAML::Node& ends,
-                                                                               const YAML::Mark& at) {
-                           distribution.set_kind(kind);
-                           ReadEnds(ends, at, path, field, distribution);
-                         }});
+      entries.push_back(
+          {.name = name,
+           .read = [=, this, &field, &distribution](const YAML::Node& ends, const YAML::Mark& at) {
+             distribution.set_kind(kind);
+             ReadEnds(ends, at, path, field, distribution);
+           }});
     }
     reader_.ReadMap(node, key, where, entries);
     if (node.size() != 1)
-      reader_.AddUnlessKnown(where, "must be one range, such as {uniform: [0, 1]} or {log_uniform: [1.0e-4, 1.0e-2]}");
+      reader_.AddUnlessKnown(
+          where, "must be one range, such as {uniform: [0, 1]} or {log_uniform: [1.0e-4, 1.0e-2]}");
   }
 
-  void ReadEnds(const YAML::Node& node, const YAML::Mark& key, const std::string& path, const FieldPath& field,
-                v1::Distribution& distribution) {
+  void ReadEnds(const YAML::Node& node, const YAML::Mark& key, const std::string& path,
+                const FieldPath& field, v1::Distribution& distribution) {
     if (!IsNumeric(*field.back())) return;  // Validate refuses it
     if (!node.IsSequence() || node.size() != 2) {
       return reader_.Add(node.IsNull() ? key : node.Mark(), path,

@@ -25,6 +25,7 @@ namespace {
 
 constexpr size_t kMaxProblems = 100;
 constexpr size_t kMaxNameLength = 53;
+constexpr int64_t kMaxRetentionSeconds = 1'000'000'000'000;
 
 // A value to be checked on its own.
 struct Candidate {
@@ -41,6 +42,7 @@ class Validator {
 
   std::vector<Problem> Run() {
     CheckName();
+    CheckRetention();
     const std::vector<Problem> of_search = ValidateSearch(search_);
     for (const Problem& problem : of_search) Add(problem.path, problem.message);
     search_holds_ = of_search.empty();
@@ -71,6 +73,18 @@ class Validator {
     Add("metadata.name",
         name_.empty() ? "is missing" : absl::StrCat("`", name_.substr(0, 60), "` is not a sweep's name"),
         ": give lower-case letters, digits and hyphens, at most ", kMaxNameLength, ", the first a letter");
+  }
+
+  void CheckRetention() {
+    const v1::RetentionSpec& retention = spec_.retention();
+    if (retention.checkpoints() < 0 || retention.checkpoints() == 1) {
+      Add("retention.checkpoints", "must be at least 2, not ", retention.checkpoints(),
+          ": one that does not load has the one before it; leave it out for 2");
+    }
+    if (retention.seconds_after_end() < 0 || retention.seconds_after_end() > kMaxRetentionSeconds) {
+      Add("retention.seconds_after_end", "must be at least 1 and at most ", kMaxRetentionSeconds, ", not ",
+          retention.seconds_after_end(), ": leave it out to keep artifacts until the sweep is deleted");
+    }
   }
 
   // Paths and the types of values. A parameter that is refused is left out of what follows.
@@ -251,7 +265,7 @@ class Validator {
   }
 
   const std::string& name_;
-  v1::SweepSpec spec_;           // with defaults; from CheckParameters on with what could be read of the parameters
+  v1::SweepSpec spec_;  // with defaults; from CheckParameters on with what could be read of the parameters
   const v1::SearchSpec search_;  // as sent
   const bool allow_large_;
   bool search_holds_ = false;

@@ -55,16 +55,16 @@ std::vector<Problem> ValidateSearch(const v1::SearchSpec& search) {
     problems.push_back({.path = path, .message = message});
   };
   if (!v1::Strategy_IsValid(search.strategy())) {
-    add("sweep.strategy", absl::StrCat("is the unknown value number ", static_cast<int>(search.strategy()),
-                                       ": give one of ", absl::StrJoin(ValueNames(*v1::Strategy_descriptor()), ", ")));
+    add("sweep.strategy",
+        absl::StrCat("is the unknown value number ", static_cast<int>(search.strategy()), ": give one of ",
+                     absl::StrJoin(ValueNames(*v1::Strategy_descriptor()), ", ")));
     return problems;
   }
   const bool random = search.strategy() == v1::STRATEGY_RANDOM;
   const bool asha = search.strategy() == v1::STRATEGY_ASHA;
   if (search.samples() < 0 || (random && search.samples() == 0)) {
-    add("sweep.samples", search.samples() == 0
-                             ? "is missing: give the number of cells to draw"
-                             : absl::StrCat("must be at least 1, not ", search.samples()));
+    add("sweep.samples", search.samples() == 0 ? "is missing: give the number of cells to draw"
+                                               : absl::StrCat("must be at least 1, not ", search.samples()));
   } else if (!random && !asha && search.samples() > 0) {
     add("sweep.samples",
         "is not for strategy grid, which takes every combination: leave it out, or write strategy: random");
@@ -72,12 +72,14 @@ std::vector<Problem> ValidateSearch(const v1::SearchSpec& search) {
   if (search.seed() != 0 && !search::IsDrawn(search) && search.samples() >= 0) {
     add("sweep.seed", "has nothing to draw: it goes with sweep.samples");
   }
-  if (!asha && search.has_asha()) add("sweep.asha", "is for strategy asha: leave it out, or write strategy: asha");
+  if (!asha && search.has_asha())
+    add("sweep.asha", "is for strategy asha: leave it out, or write strategy: asha");
   if (asha) {
     const auto more = ValidateAsha(search.asha());
     problems.insert(problems.end(), more.begin(), more.end());
   }
-  if (search.parameters().empty() && search.strategy() != v1::STRATEGY_UNSPECIFIED && search.strategy() != v1::STRATEGY_GRID) {
+  if (search.parameters().empty() && search.strategy() != v1::STRATEGY_UNSPECIFIED &&
+      search.strategy() != v1::STRATEGY_GRID) {
     add("sweep.parameters", "is missing: give the fields to vary, such as norm.alpha: [0, 0.5]");
   }
   return problems;
@@ -100,12 +102,14 @@ std::optional<std::string> RefuseRange(const v1::SearchSpec& search, const v1::P
   if (!search::IsDrawn(search)) {
     return search.strategy() == v1::STRATEGY_ASHA
                ? "is a range: say with sweep.samples how many cells to draw, or give a list of values"
-               : "is a range, which strategy grid cannot take every value of: give a list of values, or write "
+               : "is a range, which strategy grid cannot take every value of: give a list of values, or "
+                 "write "
                  "strategy: random";
   }
   if (!parameter.values().empty()) return "has values and a range: give one of them";
   if (!IsInOrder(from)) {
-    return absl::StrCat("must go from the least to the greatest value, not from ", from.min(), " to ", from.max());
+    return absl::StrCat("must go from the least to the greatest value, not from ", from.min(), " to ",
+                        from.max());
   }
   if (from.kind() == v1::Distribution::KIND_LOG_UNIFORM && from.min() <= 0) {
     return absl::StrCat("must begin above 0, not at ", from.min(), ": it is drawn evenly in the logarithm");

@@ -67,7 +67,8 @@ std::string SearchText(const v1::SearchSpec& search) {
     absl::StrAppend(&text, ", ", Plural(search.samples(), "draw"), " with seed ", search.seed());
   if (search.strategy() == v1::STRATEGY_ASHA) {
     absl::StrAppend(&text, ", one trial in ", search.asha().reduction_factor(), " goes on from step ",
-                    search.asha().min_steps(), " and its ", search.asha().reduction_factor(), "-fold multiples");
+                    search.asha().min_steps(), " and its ", search.asha().reduction_factor(),
+                    "-fold multiples");
     if (search.asha().max_steps() > 0) absl::StrAppend(&text, " below ", search.asha().max_steps());
   }
   return text;

@@ -252,6 +252,7 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   if (!metrics.ok()) return metrics.status();
 
   worker::session::Options session_options;
+  session_options.cluster_id = (*agent)->state().cluster_id();
   session_options.highest_term = (*agent)->state().highest_term();
   v1::Hello& identity = session_options.identity;
   identity.set_worker_id((*agent)->state().worker_id());

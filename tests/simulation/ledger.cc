@@ -101,7 +101,8 @@ void Ledger::Check(const services::coordinatord::Published& published) {
   }
   for (const auto& [sweep, count] : pruned) {
     if (count == trials[sweep])
-      throw Violation(absl::StrCat("the best trial of a search goes on: all of sweep ", sweep, " were pruned"));
+      throw Violation(
+          absl::StrCat("the best trial of a search goes on: all of sweep ", sweep, " were pruned"));
   }
   for (const auto& [sweep, count] : sweeps_) {
     if (trials[sweep] != count)

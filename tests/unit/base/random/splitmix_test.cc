@@ -5,7 +5,8 @@
 namespace mixln::base {
 namespace {
 
-// The published reference, prng.di.unimi.it/splitmix64.c, started at 1234567 (the values that Rosetta Code lists).
+// The published reference, prng.di.unimi.it/splitmix64.c, started at 1234567 (the values that Rosetta Code
+// lists).
 TEST(SplitMix64, IsThePublishedSequence) {
   const uint64_t expected[] = {6457827717110365317ULL, 3203168211198807973ULL, 9817491932198370423ULL,
                                4593380528125082431ULL, 16408922859458223821ULL};

@@ -69,13 +69,15 @@ TEST(Draw, MoreSamplesKeepTheFirstOnes) {
 
 TEST(Draw, ParametersAreDrawnApart) {
   const std::vector<std::string> values = {"0", "1", "2", "3"};
-  EXPECT_NE(Draw(Random(20), Choice(values, "train.seed"), true), Draw(Random(20), Choice(values, "train.steps"), true));
+  EXPECT_NE(Draw(Random(20), Choice(values, "train.seed"), true),
+            Draw(Random(20), Choice(values, "train.steps"), true));
 }
 
 // 4000 draws from 4 values: 1000 each, with a standard deviation of sqrt(4000 * 1/4 * 3/4) = 27.4.
 TEST(Draw, ChoosesEvenlyAmongValues) {
   std::map<std::string, int> counts;
-  for (const std::string& value : Draw(Random(4000), Choice({"pre", "post", "mix", "lns"}), false)) ++counts[value];
+  for (const std::string& value : Draw(Random(4000), Choice({"pre", "post", "mix", "lns"}), false))
+    ++counts[value];
   ASSERT_EQ(counts.size(), 4U);
   for (const auto& [value, count] : counts) EXPECT_NEAR(count, 1000, 5 * 27.4) << value;
 }

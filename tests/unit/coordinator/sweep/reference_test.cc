@@ -27,14 +27,15 @@ struct Row {
   std::string type, value;  // value: the default
 };
 
-// Rows of the tables with four columns, by path, but for those of `sweep`.
+// Rows of the tables with four columns, by path, but for those of `sweep` and `retention`.
 std::map<std::string, Row> Rows() {
   std::map<std::string, Row> rows;
   std::istringstream lines(Reference());
   const std::regex row(R"(\| `([a-z_0-9.]+)` \| ([^|]+) \| ([^|]+) \| [^|]+ \|)");
   std::smatch found;
   for (std::string line; std::getline(lines, line);) {
-    if (!std::regex_match(line, found, row) || found[1].str().starts_with("sweep.")) continue;
+    if (!std::regex_match(line, found, row)) continue;
+    if (found[1].str().starts_with("sweep.") || found[1].str().starts_with("retention.")) continue;
     EXPECT_TRUE(rows.emplace(found[1], Row{.type = found[2], .value = found[3]}).second) << line;
   }
   return rows;
@@ -82,11 +83,14 @@ TEST(SweepFileReference, GivesEveryTypeAndDefault) {
   }
 }
 
-TEST(SweepFileReference, NamesEveryFieldOfTheSearch) {
-  for (const auto* message : {v1::SearchSpec::descriptor(), v1::AshaSpec::descriptor()}) {
+TEST(SweepFileReference, NamesEveryFieldOfTheSearchAndOfRetention) {
+  const std::map<std::string, const google::protobuf::Descriptor*> groups = {
+      {"sweep.", v1::SearchSpec::descriptor()},
+      {"sweep.asha.", v1::AshaSpec::descriptor()},
+      {"retention.", v1::RetentionSpec::descriptor()}};
+  for (const auto& [group, message] : groups) {
     for (int i = 0; i < message->field_count(); ++i) {
       if (message->field(i)->message_type() == v1::AshaSpec::descriptor()) continue;
-      const std::string group = message == v1::AshaSpec::descriptor() ? "sweep.asha." : "sweep.";
       EXPECT_THAT(Reference(), testing::HasSubstr("| `" + group + message->field(i)->name() + "` |"));
     }
   }

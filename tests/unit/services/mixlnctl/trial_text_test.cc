@@ -27,8 +27,9 @@ TEST(SearchText, SaysHowCellsAreChosenAndWhoGoesOn) {
   search.mutable_asha()->set_min_steps(100);
   search.mutable_asha()->set_reduction_factor(4);
   search.mutable_asha()->set_max_steps(1600);
-  EXPECT_EQ(SearchText(search),
-            "asha, 20 draws with seed 7, one trial in 4 goes on from step 100 and its 4-fold multiples below 1600");
+  EXPECT_EQ(
+      SearchText(search),
+      "asha, 20 draws with seed 7, one trial in 4 goes on from step 100 and its 4-fold multiples below 1600");
 }
 
 }  // namespace
