@@ -66,7 +66,7 @@ class Backup(unittest.TestCase):
         self.cluster.start_coordinator()
         self.assertEqual(term_of(self.state), term + 2**32 + 1)
         self.assertEqual(self.cluster.trials("before"), before, "what had ended is as it was")
-        self.assertEqual(self.cluster.ctl("describe", "after", check=False).returncode, 102, "it knows nothing of what came later")
+        self.assertEqual(self.cluster.ctl("wait", "after", check=False).returncode, 102, "it knows nothing of what came later")
         go.touch()
         self.cluster.ctl("wait", "during", "--timeout", "240")
         for trial_id, trial in self.cluster.trials("during").items():

@@ -137,8 +137,8 @@ class Refused(unittest.TestCase):
             self.assert_ended(first, grpc.StatusCode.INVALID_ARGUMENT, "a second Hello")
 
     def test_words_of_an_attempt_that_is_not_the_live_one(self):
-        stream, _ = self.connect()
         self.submit("fenced")
+        stream, _ = self.connect()
         reserve = stream.receive_until("reserve")
         for fence in (message("Fence", term=reserve.fence.term, epoch=reserve.fence.epoch + 1),
                       message("Fence", term=reserve.fence.term - 1, epoch=reserve.fence.epoch)):
@@ -157,11 +157,11 @@ class Refused(unittest.TestCase):
             self.assertEqual(stream.receive_until("stop").trial_id, "nobody-0")
 
     def submit(self, name):
+        """Before any stream is open: gRPC's Python does not like forks beside one."""
         corpus = self.cluster.write("corpus.txt", corpus_text(50))
         self.cluster.ctl("submit", self.cluster.write(f"{name}.yaml", sweep_text(name, corpus, {"train.seed": [0]})))
 
     def test_a_replayed_request_makes_one_sweep_and_a_reused_id_none(self):
-        self.connect()
         self.submit("first")
         spec = MESSAGES["mixln.v1.SweepSpec"]()
         spec.CopyFrom(method(self.channel, "SweepService", "GetSweep")(message("GetSweepRequest", sweep_id="first")).spec)

@@ -40,7 +40,7 @@ class Retention(unittest.TestCase):
         wait_until(lambda: not self.rank_folders(), "the ranks' folders to go")
         wait_until(lambda: not list(self.artifacts.glob("trials/*")), "the artifacts to go")
         wait_until(lambda: self.curve_points() == 0, "the curves to go")
-        self.assertEqual(self.cluster.ctl("describe", "gone", check=False).returncode, 102)
+        self.assertEqual(self.cluster.ctl("wait", "gone", check=False).returncode, 102)
         # The name is free again.
         self.submit("gone", steps=10)
         self.cluster.ctl("wait", "gone", "--timeout", "300")

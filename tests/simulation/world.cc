@@ -137,8 +137,8 @@ void World::UserActs() {
     case 3: return Ask(control::TrialResumed{trial});
     case 4: return Ask(control::SweepResumed{sweep});
     case 5: return Ask(control::SweepRetried{sweep});
-    case 6: return Ask(control::WorkerDrained{.worker_id = worker});
-    default: return Ask(control::WorkerDrained{.worker_id = worker, .undo = true});
+    case 6: return Ask(control::WorkerDrained{worker, /*undo=*/false, ""});
+    default: return Ask(control::WorkerDrained{worker, /*undo=*/true, ""});
   }
 }
 
@@ -169,7 +169,7 @@ bool World::AllEnded() {
 void World::CheckEnded() {
   for (const auto& worker : workers_) {
     worker->Start();  // one that was told to shut down ends yet; its host starts it again
-    Ask(control::WorkerDrained{.worker_id = worker->id(), .undo = true});
+    Ask(control::WorkerDrained{worker->id(), /*undo=*/true, ""});
   }
   for (int i = 0; i < sweeps_; ++i) Ask(control::SweepResumed{absl::StrCat("s", i)});
   scheduler_.After(5, [this] { CheckEnded(); });
