@@ -189,6 +189,7 @@ void OnReport(Context& context, const AttemptReported& event) {
       *status.mutable_fence() = report.fence();
       status.set_phase(report.phase());
       StopLeftover(context, event.worker_id, status);
+      context.decision.refused = "stale_fence";
     }
     return;
   }

@@ -1,24 +1,15 @@
 #include "coordinator/control/conclude.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/backoff/backoff.h"
+#include "base/random/splitmix.h"
 #include "coordinator/state/trials.h"
 
 namespace mixln::coordinator::control {
 namespace {
-
-// A number in [0, 1) that spreads the retries of many trials and is the same for the same epoch (splitmix64).
-double DrawFor(uint64_t epoch) {
-  uint64_t z = epoch + 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  z ^= z >> 31;
-  return std::ldexp(static_cast<double>(z >> 11), -53);
-}
 
 enum class Remedy { kNone, kRetryAtOnce, kRetryLater };
 
@@ -85,8 +76,9 @@ void Retry(Context& context, v1::Trial& trial, const v1::Attempt& attempt, Remed
     MoveTrial(context, trial, v1::TRIAL_STATE_PENDING, absl::StrCat("tried again after ", Explain(attempt)));
     return;
   }
-  const base::Duration wait =
-      base::Backoff(context.options.retry_backoff, trial.retries() - 1, DrawFor(attempt.fence().epoch()));
+  // Spreads the retries of many trials, and is the same for the same epoch.
+  const base::Duration wait = base::Backoff(context.options.retry_backoff, trial.retries() - 1,
+                                            base::UnitInterval(base::SplitMix64(attempt.fence().epoch())));
   *trial.mutable_not_before() = state::ToTimestamp(context.now.wall + wait);
   context.state.not_before[trial.id()] = context.now.steady + wait;
   MoveTrial(context, trial, v1::TRIAL_STATE_PENDING,

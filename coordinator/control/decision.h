@@ -31,7 +31,10 @@ struct Command {
 struct Decision {
   Changes changes;
   std::vector<Command> commands;
-  absl::Status outcome;           // the answer to the caller, once the changes are on disk
+  absl::Status outcome;  // the answer to the caller, once the changes are on disk
+  // When it was bad input: the kind, in one word of mixln_refused_total (docs/metrics.md); empty: it was
+  // none.
+  std::string refused;
   bool close_session = false;     // end the stream that the event came from, with `outcome`
   uint64_t replaced_session = 0;  // end this older stream too: a newer one has taken its place; 0: none
 };

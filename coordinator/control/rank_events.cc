@@ -125,6 +125,7 @@ absl::Status OnRankEvents(Context& context, const RankEventsReceived& event) {
     *status.mutable_fence() = batch.fence();
     status.set_phase(v1::ATTEMPT_PHASE_RUNNING);
     StopLeftover(context, event.worker_id, status);
+    context.decision.refused = "stale_fence";
     return absl::FailedPreconditionError(absl::StrCat("attempt ", state::FenceName(batch.fence()),
                                                       " of trial ", batch.trial_id(),
                                                       " is not live on worker ", event.worker_id));
@@ -134,6 +135,7 @@ absl::Status OnRankEvents(Context& context, const RankEventsReceived& event) {
         return rank.rank() == batch.rank() && rank.worker_id() == event.worker_id;
       });
   if (!has_rank) {
+    context.decision.refused = "wrong_rank";
     return absl::FailedPreconditionError(absl::StrCat("worker ", event.worker_id, " does not have rank ",
                                                       batch.rank(), " of trial ", batch.trial_id()));
   }

@@ -1,7 +1,9 @@
 #include "coordinator/control/retention.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -45,33 +47,62 @@ void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::str
   if (message.has_delete_()) Send(context, worker_id, std::move(message));
 }
 
-void DeleteOldCheckpoints(Context& context) {
+namespace {
+
+constexpr int kMostPaths = 1000;  // in one message
+
+bool IsOver(const Context& context, const v1::Sweep& sweep, const v1::Trial& trial) {
+  if (!state::IsTerminal(trial.state()) || trial.attempts().empty()) return false;
+  const double age = base::ToSeconds(context.now.wall - state::FromTimestamp(trial.end_time()));
+  return age >= static_cast<double>(sweep.spec().retention().seconds_after_end());
+}
+
+// Connected workers that ran the trial, or, if there is none and the trial has checkpoints, any connected
+// one.
+std::set<std::string> DeletersOf(const Context& context, const v1::Trial& trial) {
+  std::set<std::string> deleters;
+  const auto add = [&](const std::string& id) {
+    const auto worker = context.state.workers.find(id);
+    if (worker != context.state.workers.end() && worker->second.session != 0) deleters.insert(id);
+  };
+  for (const v1::Attempt& attempt : trial.attempts()) {
+    for (const std::string& id : state::WorkersOf(attempt)) add(id);
+  }
+  for (auto it = context.state.workers.begin(); it != context.state.workers.end(); ++it) {
+    if (!deleters.empty() || trial.checkpoints().empty()) break;
+    add(it->first);
+  }
+  return deleters;
+}
+
+}  // namespace
+
+void DeleteOldArtifacts(Context& context) {
+  std::map<std::string, v1::CoordinatorMessage> messages;
   for (const auto& [sweep_id, sweep] : context.state.sweeps) {
-    const int64_t seconds = sweep.spec().retention().seconds_after_end();
-    if (seconds <= 0) continue;
-    const std::string* deleter = nullptr;
-    for (const auto& [id, worker] : context.state.workers) {
-      if (worker.session != 0) deleter = &id;
-    }
-    if (deleter == nullptr) return;
+    if (sweep.spec().retention().seconds_after_end() <= 0) continue;
     const std::vector<std::string> trials = state::TrialsOf(context.state, sweep_id);
     const std::set<std::string> needed = NeededOf(context.state, trials);
     for (const std::string& id : trials) {
       v1::Trial& trial = context.state.trials.at(id);
-      if (!state::IsTerminal(trial.state()) || trial.checkpoints().empty()) continue;
-      const double age = base::ToSeconds(context.now.wall - state::FromTimestamp(trial.end_time()));
-      if (age < static_cast<double>(seconds)) continue;
-      v1::CoordinatorMessage message;
-      auto& checkpoints = *trial.mutable_checkpoints();
-      for (int i = checkpoints.size() - 1; i >= 0; --i) {
-        if (needed.contains(checkpoints[i].path())) continue;
-        message.mutable_delete_()->add_paths(checkpoints[i].path());
-        checkpoints.DeleteSubrange(i, 1);
+      if (!IsOver(context, sweep, trial)) continue;
+      const auto& checkpoints = trial.checkpoints();
+      if (std::any_of(checkpoints.begin(), checkpoints.end(),
+                      [&](const v1::Checkpoint& checkpoint) { return needed.contains(checkpoint.path()); }))
+        continue;
+      for (const std::string& worker_id : DeletersOf(context, trial)) {
+        v1::Delete& order = *messages[worker_id].mutable_delete_();
+        if (order.paths_size() == kMostPaths) continue;  // the rest goes with the next tick
+        if (!context.state.workers.at(worker_id).tidied.insert(id).second) continue;
+        order.add_paths(TrialDir(sweep, trial));
+        if (trial.checkpoints().empty()) continue;
+        trial.clear_checkpoints();
+        MarkTrial(context, trial);
       }
-      if (!message.has_delete_()) continue;
-      Send(context, *deleter, std::move(message));
-      MarkTrial(context, trial);
     }
+  }
+  for (auto& [worker_id, message] : messages) {
+    if (!message.delete_().paths().empty()) Send(context, worker_id, std::move(message));
   }
 }
 

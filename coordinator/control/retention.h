@@ -1,4 +1,4 @@
-// What is kept of a sweep's checkpoints. Only the coordinator orders deletions, and never that of a
+// What is kept of a sweep's artifacts. Only the coordinator orders deletions, and never that of a
 // checkpoint that an unfinished trial may resume from. Internal to control.
 #pragma once
 
@@ -11,8 +11,10 @@ namespace mixln::coordinator::control {
 // one's: they are let go of, not deleted.
 void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::string& worker_id);
 
-// Has the checkpoints of trials deleted that ended longer ago than their sweep's retention.seconds_after_end,
-// if a worker is connected that can do it.
-void DeleteOldCheckpoints(Context& context);
+// Has the folders of trials deleted that ended longer ago than their sweep's retention.seconds_after_end: the
+// checkpoints by any worker, the ranks' folders by those that ran them. A worker that was away, or that may
+// have lost the message, is told once it connects. A checkpoint that an unfinished trial may resume from
+// keeps its trial's folder.
+void DeleteOldArtifacts(Context& context);
 
 }  // namespace mixln::coordinator::control

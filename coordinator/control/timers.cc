@@ -76,7 +76,7 @@ void CheckAttempt(Context& context, v1::Trial& trial) {
 
 void RunTimers(Context& context) {
   ExpireLeases(context);
-  DeleteOldCheckpoints(context);
+  DeleteOldArtifacts(context);
   EndBackoffs(context);
   std::vector<std::string> live;
   live.reserve(context.state.live.size());

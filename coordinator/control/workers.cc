@@ -13,35 +13,55 @@
 namespace mixln::coordinator::control {
 namespace {
 
-absl::Status CheckHello(const Context& context, const v1::Hello& hello) {
-  if (hello.worker_id().empty()) return absl::InvalidArgumentError("Hello.worker_id is empty");
+// The decision's answer to input that is bad in this way.
+absl::Status Refuse(Context& context, const char* kind, absl::Status why) {
+  context.decision.refused = kind;
+  return why;
+}
+
+absl::Status CheckHello(Context& context, const v1::Hello& hello) {
+  if (hello.worker_id().empty())
+    return Refuse(context, "malformed", absl::InvalidArgumentError("Hello.worker_id is empty"));
   const std::string& version = context.options.version;
   if (!version.empty() && !base::version::Compatible(version, hello.version())) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "worker ", hello.worker_id(), " is release ", hello.version(), ", the coordinator is ", version,
-        ": they do not work together; install the coordinator's release on ", hello.hostname()));
+    return Refuse(
+        context, "version",
+        absl::FailedPreconditionError(absl::StrCat(
+            "worker ", hello.worker_id(), " is release ", hello.version(), ", the coordinator is ", version,
+            ": they do not work together; install the coordinator's release on ", hello.hostname())));
+  }
+  if (!hello.cluster_id().empty() && hello.cluster_id() != context.state.cluster_id) {
+    return Refuse(context, "other_cluster",
+                  absl::FailedPreconditionError(absl::StrCat(
+                      "worker ", hello.worker_id(), " belongs to cluster ", hello.cluster_id(),
+                      ", and this is the coordinator of cluster ", context.state.cluster_id,
+                      ": connect it to its own, or give it another state folder with --state-dir")));
   }
   if (hello.highest_term() > context.state.term) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "this coordinator was restored from an old backup, or belongs to another cluster: its term is ",
-        context.state.term, ", and worker ", hello.worker_id(), " has seen ", hello.highest_term(),
-        "; restore it with a raised term, or give the worker a new state folder"));
+    return Refuse(context, "newer_term",
+                  absl::FailedPreconditionError(absl::StrCat(
+                      "this coordinator runs on an old copy of its state: its term is ", context.state.term,
+                      ", and worker ", hello.worker_id(), " has seen ", hello.highest_term(),
+                      "; restore a copy with `mixln-coordinator restore`, which raises the term")));
   }
   const auto known = context.state.workers.find(hello.worker_id());
   if (known == context.state.workers.end()) return absl::OkStatus();
   const state::WorkerRecord& record = known->second;
   if (hello.instance() < record.worker.instance()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("worker ", hello.worker_id(), " is an older daemon (instance ", hello.instance(),
-                     ") than the one on ", record.worker.hostname(), " that was here since (instance ",
-                     record.worker.instance(), "): two daemons share a state folder; give each its own"));
+    return Refuse(context, "older_worker",
+                  absl::FailedPreconditionError(absl::StrCat(
+                      "worker ", hello.worker_id(), " is an older daemon (instance ", hello.instance(),
+                      ") than the one on ", record.worker.hostname(), " that was here since (instance ",
+                      record.worker.instance(), "): two daemons share a state folder; give each its own")));
   }
   const bool alive = record.session != 0 && record.lease_expiry > context.now.steady;
   if (alive && hello.instance() == record.worker.instance()) {
-    return absl::AlreadyExistsError(absl::StrCat(
-        "worker ", hello.worker_id(), " is connected already from ", record.worker.hostname(),
-        "; if that stream is dead, its lease runs out in ",
-        absl::StrFormat("%.0f", base::ToSeconds(record.lease_expiry - context.now.steady)), " s"));
+    return Refuse(
+        context, "same_worker",
+        absl::AlreadyExistsError(absl::StrCat(
+            "worker ", hello.worker_id(), " is connected already from ", record.worker.hostname(),
+            "; if that stream is dead, its lease runs out in ",
+            absl::StrFormat("%.0f", base::ToSeconds(record.lease_expiry - context.now.steady)), " s")));
   }
   return absl::OkStatus();
 }
@@ -100,6 +120,7 @@ absl::Status CheckSession(Context& context, const std::string& worker_id, uint64
   if (worker != context.state.workers.end() && session != 0 && worker->second.session == session)
     return absl::OkStatus();
   context.decision.close_session = true;
+  context.decision.refused = "stale_session";
   return absl::AbortedError(absl::StrCat("another session took the place of this one of worker ", worker_id));
 }
 
@@ -113,6 +134,7 @@ absl::Status OnConnected(Context& context, const WorkerConnected& event) {
   state::WorkerRecord& record = context.state.workers[hello.worker_id()];
   context.decision.replaced_session = record.session;
   record.session = event.session;
+  record.tidied.clear();
   v1::Worker& worker = record.worker;
   worker.set_id(hello.worker_id());
   worker.set_hostname(hello.hostname());

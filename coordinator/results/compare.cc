@@ -17,7 +17,7 @@ namespace {
 constexpr char kSeed[] = "train.seed";
 
 // Rows of a kind stand together, in this order.
-enum class Kind { kComplete, kDiverged, kWithoutResult, kUnfinished };
+enum class Kind { kComplete, kPruned, kDiverged, kWithoutResult, kUnfinished };
 
 struct Group {
   std::vector<const v1::Trial*> trials;      // of those that try each other again, the newest
@@ -99,6 +99,8 @@ Kind KindOf(const v1::ResultRow& row) {
   if (counts.pending() + counts.starting() + counts.running() + counts.stopping() + counts.paused() > 0)
     return Kind::kUnfinished;
   if (counts.diverged() > 0) return Kind::kDiverged;
+  // A mean over the seeds that a search let finish says nothing fair.
+  if (counts.pruned() > 0) return Kind::kPruned;
   return row.perplexity_mean() > 0 ? Kind::kComplete : Kind::kWithoutResult;
 }
 

@@ -1,6 +1,10 @@
-// Which trials of a sweep are given up early: a pure function of their rows, so that a restart of the
-// coordinator changes no decision. Grid and random search give up none. How cells are chosen in the first
-// place is in coordinator/sweep.
+// What a strategy decides, all of it as pure functions of a sweep's spec and the rows of its trials, so that
+// a restart of the coordinator, or asking again elsewhere, changes no decision:
+//
+//           which cells there are                      which trials are given up early
+//   grid    every combination of the values            none
+//   random  `samples` draws                            none
+//   asha    `samples` draws, or every combination      those that are worse than others at the same step
 //
 // ASHA (Li et al. 2020, arXiv 1810.05934) in its stopping form: a trial that reaches a rung goes on at once
 // when its evaluation loss is among the best 1/reduction_factor of all that have reached that rung so far,
@@ -17,6 +21,16 @@
 #include "mixln/v1/trial.pb.h"
 
 namespace mixln::coordinator::search {
+
+// Whether cells are drawn: random, and asha with samples. Else they are every combination of the values.
+bool IsDrawn(const v1::SearchSpec& search);
+
+// What the parameter is in each of the sweep's `samples` draws, spelt as in a sweep file. `whole`: it takes
+// whole numbers only. A function of sweep.seed, the parameter's path, what it is drawn from, and the draw's
+// number: more samples or another parameter beside it leave it as it is. Numbers have 6 significant digits,
+// which hides the last bits of other machines' logarithms. The parameter has values, or a distribution whose
+// ends are in order (above 0 for a log-uniform one) and, if whole, within 2^53 of 0.
+std::vector<std::string> Draw(const v1::SearchSpec& search, const v1::Parameter& parameter, bool whole);
 
 // Steps at which trials are compared: min_steps * reduction_factor^k, below max_steps and the trial's own
 // train.steps. Empty for strategies that compare none.

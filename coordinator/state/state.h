@@ -26,6 +26,8 @@ struct WorkerRecord {
   // Attempts that it has and that are not to go on: told to stop, they hold their slots until they have
   // ended.
   std::map<FenceKey, v1::AttemptStatus> leftovers;
+  // Trials whose folders it was told to delete since it connected, because their time is over.
+  std::set<std::string> tidied;
 };
 
 // What is known of a live attempt beyond its stored v1::Attempt. Never stored.

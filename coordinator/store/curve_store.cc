@@ -18,12 +18,34 @@ bool EndsAttempt(const v1::EventBatch& batch) {
   });
 }
 
+// Marks the database as the cluster's, unless it is another's.
+absl::Status ClaimFor(const std::string& cluster_id, SQLite::Database& database,
+                      const std::filesystem::path& path) {
+  try {
+    SQLite::Statement query(database, "SELECT id FROM cluster");
+    if (!query.executeStep()) {
+      SQLite::Statement insert(database, "INSERT INTO cluster (id) VALUES (?)");
+      insert.bind(1, cluster_id);
+      insert.exec();
+      return absl::OkStatus();
+    }
+    const std::string owner = query.getColumn(0).getString();
+    if (owner == cluster_id) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(
+        path.string(), " has the curves of cluster ", owner, ", but state.db beside it is of cluster ",
+        cluster_id, ": put the two files of one cluster together, or name another --state-dir"));
+  } catch (const SQLite::Exception& error) {
+    return ToStatus(error, path);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CurveStore>> CurveStore::Open(const std::filesystem::path& path,
-                                                             Options options) {
+                                                             const std::string& cluster_id, Options options) {
   auto writing = OpenDatabase(path, CurveMigrations());
   if (!writing.ok()) return writing.status();
+  if (auto owned = ClaimFor(cluster_id, **writing, path); !owned.ok()) return owned;
   auto reading = OpenForReading(path);
   if (!reading.ok()) return reading.status();
   return std::unique_ptr<CurveStore>(

@@ -40,7 +40,9 @@ class CurveStore {
     std::function<void(const absl::Status&)> on_fatal = [](const absl::Status&) {};
   };
 
-  static absl::StatusOr<std::unique_ptr<CurveStore>> Open(const std::filesystem::path& path, Options options);
+  // Opens or makes the database. FAILED_PRECONDITION: it is another cluster's.
+  static absl::StatusOr<std::unique_ptr<CurveStore>> Open(const std::filesystem::path& path,
+                                                          const std::string& cluster_id, Options options);
   // Commits what is queued, then ends the thread.
   ~CurveStore();
   CurveStore(const CurveStore&) = delete;

@@ -33,6 +33,8 @@ const Migrations& CurveMigrations() {
                  CREATE TABLE cursors (trial INTEGER NOT NULL, term INTEGER NOT NULL, epoch INTEGER NOT NULL,
                                        rank INTEGER NOT NULL, sequence INTEGER NOT NULL,
                                        PRIMARY KEY (trial, term, epoch, rank)) WITHOUT ROWID;)",
+          // 2: whose curves they are, so that they are never taken for another cluster's.
+          "CREATE TABLE cluster (id TEXT NOT NULL)",
       }};
   return migrations;
 }

@@ -11,6 +11,13 @@ namespace {
 
 constexpr int kBusyMilliseconds = 5000;
 
+absl::Status Damaged(const std::string& what) {
+  return absl::DataLossError(
+      absl::StrCat("the database is damaged: ", what,
+                   "; move the state folder away and put the newest backup in its place "
+                   "with `mixln-coordinator restore` (docs/backup.md)"));
+}
+
 }  // namespace
 
 absl::Status ToStatus(const SQLite::Exception& error, const std::filesystem::path& path) {
@@ -24,7 +31,7 @@ absl::Status ToStatus(const SQLite::Exception& error, const std::filesystem::pat
     case SQLITE_FULL: return full;
     case SQLITE_IOERR: return absl::DataLossError(absl::StrCat("the disk fails: ", what));
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return absl::DataLossError(absl::StrCat("the database is damaged: ", what));
+    case SQLITE_NOTADB: return Damaged(what);
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM: return absl::PermissionDeniedError(absl::StrCat("cannot write ", what));
@@ -41,6 +48,15 @@ absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenDatabase(const std::filesy
     database->exec("PRAGMA synchronous=FULL");
     if (const auto status = Migrate(*database, migrations); !status.ok()) return status;
     return database;
+  } catch (const SQLite::Exception& error) {
+    return ToStatus(error, path);
+  }
+}
+
+absl::Status CheckIntegrity(SQLite::Database& database, const std::filesystem::path& path) {
+  try {
+    const std::string found = database.execAndGet("PRAGMA quick_check(1)").getString();
+    return found == "ok" ? absl::OkStatus() : Damaged(absl::StrCat(path.string(), ": ", found));
   } catch (const SQLite::Exception& error) {
     return ToStatus(error, path);
   }

@@ -19,6 +19,10 @@ absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenDatabase(const std::filesy
 // A second connection that only reads and sees what is committed.
 absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForReading(const std::filesystem::path& path);
 
+// Reads the whole database and checks that it hangs together, but for its indexes' contents (PRAGMA
+// quick_check). DATA_LOSS, saying what to do, when it does not.
+absl::Status CheckIntegrity(SQLite::Database& database, const std::filesystem::path& path);
+
 // RESOURCE_EXHAUSTED: disk full. DATA_LOSS: input or output failed, or the file is damaged. Else INTERNAL.
 absl::Status ToStatus(const SQLite::Exception& error, const std::filesystem::path& path);
 

@@ -80,6 +80,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::filesy
                                                                const std::string& new_cluster_id) {
   auto database = OpenDatabase(path, StateMigrations());
   if (!database.ok()) return database.status();
+  if (auto whole = CheckIntegrity(**database, path); !whole.ok()) return whole;
   try {
     SQLite::Transaction transaction(**database);
     const uint64_t term = ReadNumber(**database, kTerm);

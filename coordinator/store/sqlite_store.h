@@ -14,8 +14,8 @@ namespace mixln::coordinator::store {
 
 class SqliteStore : public Store {
  public:
-  // Opens or makes `path`, brings its schema up to date, and starts a new term. `new_cluster_id` names the
-  // cluster if the database is new. The caller holds the folder's lock.
+  // Opens or makes `path`, brings its schema up to date, checks that it is whole, and starts a new term.
+  // `new_cluster_id` names the cluster if the database is new. The caller holds the folder's lock.
   static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::filesystem::path& path,
                                                            const std::string& new_cluster_id);
 

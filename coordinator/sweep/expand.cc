@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/search/search.h"
 #include "coordinator/sweep/bounds.h"
 #include "coordinator/sweep/grid.h"
 #include "coordinator/sweep/resolve.h"
@@ -58,7 +59,7 @@ std::string Reason(const std::string& path, const std::vector<std::string>& valu
                       spec.model().layers());
 }
 
-// Remarks on a cell into which `others` were merged.
+// Remarks on a cell into which `others` of a grid were merged.
 std::vector<std::string> MergeNotes(const v1::SearchSpec& search, const Point& first,
                                     const std::vector<Point>& others, const v1::TrialSpec& spec) {
   // Values by the one axis in which a point differs from the first. Points that differ in several axes follow
@@ -84,15 +85,45 @@ std::vector<std::string> MergeNotes(const v1::SearchSpec& search, const Point& f
   return notes;
 }
 
+struct Origin {
+  Point first;
+  std::vector<Point> merged;
+};
+
+void NoteMergedCombinations(const v1::SearchSpec& search, const std::vector<Origin>& origins,
+                            Expansion& expansion) {
+  for (size_t i = 0; i < origins.size(); ++i) {
+    if (origins[i].merged.empty()) continue;
+    v1::Cell& cell = expansion.cells[i];
+    for (const std::string& note : MergeNotes(search, origins[i].first, origins[i].merged, cell.spec())) {
+      cell.add_notes(note);
+      // Cells that differ in the seed, say, have the same remark.
+      if (std::find(expansion.notes.begin(), expansion.notes.end(), note) == expansion.notes.end()) {
+        expansion.notes.push_back(note);
+      }
+    }
+  }
+}
+
+void NoteMergedDraws(const std::vector<Origin>& origins, Expansion& expansion) {
+  size_t merged = 0;
+  for (size_t i = 0; i < origins.size(); ++i) {
+    if (origins[i].merged.empty()) continue;
+    merged += origins[i].merged.size();
+    expansion.cells[i].add_notes(absl::StrCat("drawn ", origins[i].merged.size() + 1, " times"));
+  }
+  if (merged == 0) return;
+  expansion.notes.push_back(absl::StrCat(merged, " of ", merged + origins.size(),
+                                         " draws give the same trial as another: ", origins.size(),
+                                         origins.size() == 1 ? " cell is left" : " cells are left"));
+}
+
 }  // namespace
 
-Expansion Expand(const v1::SweepSpec& spec) {
+Expansion Expand(const v1::SweepSpec& asked) {
   Expansion expansion;
-  if (!IsWithinLimits(spec)) return expansion;
-  struct Origin {
-    Point first;
-    std::vector<Point> merged;
-  };
+  if (!IsWithinLimits(asked)) return expansion;
+  const v1::SweepSpec spec = WithDraws(asked);
   std::vector<Origin> origins;                            // of each cell
   std::unordered_multimap<size_t, size_t> cells_by_hash;  // of the cell's key
   const bool complete = ForEachPoint(spec, [&](const Point& point, const v1::TrialSpec& trial) {
@@ -113,17 +144,10 @@ Expansion Expand(const v1::SweepSpec& spec) {
     return true;
   });
   if (!complete) return {};
-  for (size_t i = 0; i < origins.size(); ++i) {
-    if (origins[i].merged.empty()) continue;
-    v1::Cell& cell = expansion.cells[i];
-    for (const std::string& note :
-         MergeNotes(spec.sweep(), origins[i].first, origins[i].merged, cell.spec())) {
-      cell.add_notes(note);
-      // Cells that differ in the seed, say, have the same remark.
-      if (std::find(expansion.notes.begin(), expansion.notes.end(), note) == expansion.notes.end()) {
-        expansion.notes.push_back(note);
-      }
-    }
+  if (search::IsDrawn(spec.sweep())) {
+    NoteMergedDraws(origins, expansion);
+  } else {
+    NoteMergedCombinations(spec.sweep(), origins, expansion);
   }
   return expansion;
 }

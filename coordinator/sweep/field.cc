@@ -170,6 +170,14 @@ FieldPath FindPath(std::string_view path) {
   return {};
 }
 
+bool IsWhole(const FieldDescriptor& field) {
+  return field.cpp_type() == Type::CPPTYPE_INT32 || field.cpp_type() == Type::CPPTYPE_INT64;
+}
+
+bool IsNumeric(const FieldDescriptor& field) {
+  return IsWhole(field) || field.cpp_type() == Type::CPPTYPE_DOUBLE;
+}
+
 std::string TypeName(const FieldDescriptor& field) {
   switch (field.cpp_type()) {
     case Type::CPPTYPE_BOOL: return "true or false";

@@ -21,6 +21,10 @@ std::vector<const google::protobuf::FieldDescriptor*> InputFields(
 // Paths of all fields of TrialSpec that a user may write and that are not messages.
 const std::vector<std::string>& InputPaths();
 
+// Whether it takes whole numbers only; whether it takes numbers at all.
+bool IsWhole(const google::protobuf::FieldDescriptor& field);
+bool IsNumeric(const google::protobuf::FieldDescriptor& field);
+
 // The field's type in words for people, such as "a whole number".
 std::string TypeName(const google::protobuf::FieldDescriptor& field);
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/search/search.h"
 #include "coordinator/sweep/bounds.h"
 #include "coordinator/sweep/field.h"
 #include "coordinator/sweep/presets.h"
@@ -26,6 +27,8 @@ int MostLayers(const v1::SweepSpec& spec) {
   for (const v1::Parameter& parameter : spec.sweep().parameters()) {
     if (parameter.path() != "model.layers" && parameter.path() != "model.preset") continue;
     const FieldPath path = FindPath(parameter.path());
+    most =
+        std::max(most, static_cast<int>(std::clamp(parameter.distribution().max(), 0.0, 1.0 * kMaxLayers)));
     for (const std::string& value : parameter.values()) {
       v1::TrialSpec trial;
       SetFromText(trial, path, value);  // one that cannot be set adds no layers
@@ -39,6 +42,7 @@ int MostLayers(const v1::SweepSpec& spec) {
 }  // namespace
 
 int64_t CountPoints(const v1::SearchSpec& search) {
+  if (search::IsDrawn(search)) return std::max(search.samples(), 0);
   int64_t count = 1;
   for (const v1::Parameter& parameter : search.parameters()) {
     if (parameter.values().empty()) return 0;
@@ -51,19 +55,33 @@ int64_t EstimateBytes(const v1::SweepSpec& spec) {
   // A resolved spec has all messages (about 1 KB) and a vector over the layers; a cell has its parameters and
   // a key in the table that finds equal ones.
   constexpr int64_t kCell = 2048, kParameter = 128;
+  constexpr size_t kNumber = 32;  // the longest that is drawn from a range
   int64_t bytes = kCell + static_cast<int64_t>(spec.base().SpaceUsedLong()) +
                   MostLayers(spec) * static_cast<int64_t>(sizeof(int));
   for (const v1::Parameter& parameter : spec.sweep().parameters()) {
-    size_t longest = 0;
+    size_t longest = parameter.has_distribution() ? kNumber : 0;
     for (const std::string& value : parameter.values()) longest = std::max(longest, value.size());
-    // Twice the value: as written, and in the spec.
-    bytes += kParameter + static_cast<int64_t>(parameter.path().size() + 2 * longest);
+    // Three times the value: as drawn, as written, and in the spec.
+    bytes += kParameter + static_cast<int64_t>(parameter.path().size() + 3 * longest);
   }
   return MultiplyOrMost(bytes, CountPoints(spec.sweep()));
 }
 
 bool IsWithinLimits(const v1::SweepSpec& spec) {
   return CountPoints(spec.sweep()) <= kMaxGrid && EstimateBytes(spec) <= kMaxGridBytes;
+}
+
+v1::SweepSpec WithDraws(const v1::SweepSpec& spec) {
+  v1::SweepSpec drawn = spec;
+  if (!search::IsDrawn(spec.sweep())) return drawn;
+  for (v1::Parameter& parameter : *drawn.mutable_sweep()->mutable_parameters()) {
+    const FieldPath path = FindPath(parameter.path());
+    const bool ranges = parameter.distribution().kind() != v1::Distribution::KIND_UNSPECIFIED;
+    if (path.empty() || (parameter.values().empty() && !ranges)) continue;  // for ForEachPoint to refuse
+    const auto values = search::Draw(spec.sweep(), parameter, IsWhole(*path.back()));
+    parameter.mutable_values()->Assign(values.begin(), values.end());
+  }
+  return drawn;
 }
 
 bool ForEachPoint(const v1::SweepSpec& spec,
@@ -79,9 +97,21 @@ bool ForEachPoint(const v1::SweepSpec& spec,
     return !SetFromText(trial, paths[static_cast<size_t>(axis)], parameters[axis].values(value));
   };
   Point point(paths.size(), 0);
-  for (int axis = 0; axis < parameters.size(); ++axis) {
-    if (!set(axis, 0)) return false;
+  const auto set_all = [&](int value) {
+    std::fill(point.begin(), point.end(), value);
+    for (int axis = 0; axis < parameters.size(); ++axis) {
+      if (!set(axis, value)) return false;
+    }
+    return true;
+  };
+  if (search::IsDrawn(spec.sweep())) {
+    for (int draw = 0; draw < spec.sweep().samples(); ++draw) {
+      if (!set_all(draw)) return false;
+      if (!visit(point, trial)) break;
+    }
+    return true;
   }
+  if (!set_all(0)) return false;
   while (visit(point, trial)) {
     int axis = parameters.size() - 1;
     for (; axis >= 0; --axis) {

@@ -15,6 +15,7 @@
 #include "coordinator/sweep/presets.h"
 #include "coordinator/sweep/sweepable.h"
 #include "coordinator/sweep/validate.h"
+#include "coordinator/sweep/validate_search.h"
 #include "coordinator/sweep/validate_trial.h"
 #include "coordinator/sweep/yaml_reader.h"
 
@@ -128,6 +129,10 @@ class FileParser {
     base = Defaults();
     result_.spec.mutable_sweep()->set_strategy(v1::STRATEGY_GRID);
     auto entries = reader_.EntriesOf(base, "");
+    const auto& retention = *v1::SweepSpec::descriptor()->FindFieldByName("retention");
+    entries.push_back({.name = "retention", .read = [&](const YAML::Node& value, const YAML::Mark& at) {
+                         reader_.ReadField(value, at, "retention", result_.spec, retention);
+                       }});
     entries.push_back({.name = "sweep", .read = [this](const YAML::Node& value, const YAML::Mark& at) {
                          ReadSearch(value, at);
                        }});
@@ -196,21 +201,22 @@ class FileParser {
 
   void ReadSearch(const YAML::Node& node, const YAML::Mark& key) {
     v1::SearchSpec& search = *result_.spec.mutable_sweep();
-    const auto& strategy =
-        *v1::SearchSpec::descriptor()->FindFieldByNumber(v1::SearchSpec::kStrategyFieldNumber);
-    reader_.ReadMap(node, key, "sweep",
-                    {{.name = "strategy",
-                      .read =
-                          [&](const YAML::Node& value, const YAML::Mark& at) {
-                            reader_.ReadField(value, at, "sweep.strategy", search, strategy);
-                          }},
-                     {.name = "parameters", .read = [this](const YAML::Node& value, const YAML::Mark& at) {
-                        ReadParameters(value, at);
-                      }}});
-    if (node.IsMap() && !reader_.Has("sweep.parameters")) {
-      reader_.AddUnlessKnown(
-          "sweep.parameters",
-          "is missing: give the fields to vary, such as norm.alpha: [0, 0.5], or leave sweep out");
+    auto entries = reader_.EntriesOf(search, "sweep");
+    for (YamlReader::Entry& entry : entries) {
+      if (entry.name != "parameters") continue;
+      entry.read = [this](const YAML::Node& value, const YAML::Mark& at) { ReadParameters(value, at); };
+    }
+    reader_.ReadMap(node, key, "sweep", entries);
+    if (search.strategy() == v1::STRATEGY_ASHA && !reader_.Has("sweep.asha.reduction_factor"))
+      search.mutable_asha()->set_reduction_factor(kDefaultReductionFactor);
+    if (node.IsMap() && !reader_.Has("sweep.parameters"))
+      Missing("sweep.parameters",
+              "give the fields to vary, such as norm.alpha: [0, 0.5], or leave sweep out");
+    if (!reader_.IsWrong("sweep.strategy")) return;
+    // What goes with which strategy cannot be told.
+    for (const char* field : {"samples", "seed", "asha"}) reader_.SetWrong(absl::StrCat("sweep.", field));
+    for (const v1::Parameter& parameter : search.parameters()) {
+      if (parameter.has_distribution()) reader_.SetWrong(absl::StrCat("sweep.parameters.", parameter.path()));
     }
   }
 
@@ -236,19 +242,65 @@ class FileParser {
   void ReadParameter(const std::string& path, const YAML::Node& node, const YAML::Mark& key) {
     const std::string where = absl::StrCat("sweep.parameters.", path);
     if (const auto refusal = RefuseToSweep(path)) return reader_.Add(key, where, *refusal);
-    if (!node.IsSequence()) {
+    if (!node.IsSequence() && !node.IsMap()) {
       return reader_.Add(node.IsNull() ? key : node.Mark(), where,
-                         "must be a list of values, such as [0, 1]");
+                         "must be a list of values, such as [0, 1], or a range to draw from, such as "
+                         "{uniform: [0, 1]}");
     }
-    const auto& field = *FindPath(path).back();
+    const FieldPath field_path = FindPath(path);
+    const auto& field = *field_path.back();
     v1::Parameter& parameter = *result_.spec.mutable_sweep()->add_parameters();
     parameter.set_path(path);
+    if (node.IsMap()) return ReadRange(node, key, field_path, parameter);
     int number = 0;
     for (const auto& item : node) {
       std::string value;
       reader_.ReadScalar(item, item.IsNull() ? key : item.Mark(), absl::StrCat(where, "[", number++, "]"),
                          field, value);
       parameter.add_values(value);  // also when it is wrong, so that numbers stay those of the file
+    }
+  }
+
+  // {uniform: [least, greatest]} or the same with log_uniform.
+  void ReadRange(const YAML::Node& node, const YAML::Mark& key, const FieldPath& field,
+                 v1::Parameter& parameter) {
+    const std::string where = absl::StrCat("sweep.parameters.", parameter.path());
+    v1::Distribution& distribution = *parameter.mutable_distribution();
+    std::vector<YamlReader::Entry> entries;
+    for (const auto kind : {v1::Distribution::KIND_UNIFORM, v1::Distribution::KIND_LOG_UNIFORM}) {
+      const std::string name = ValueName(*v1::Distribution::Kind_descriptor()->FindValueByNumber(kind));
+      const std::string path = absl::StrCat(where, ".", name);
+      entries.push_back(
+          {.name = name,
+           .read = [=, this, &field, &distribution](const YAML::Node& ends, const YAML::Mark& at) {
+             distribution.set_kind(kind);
+             ReadEnds(ends, at, path, field, distribution);
+           }});
+    }
+    reader_.ReadMap(node, key, where, entries);
+    if (node.size() != 1)
+      reader_.AddUnlessKnown(
+          where, "must be one range, such as {uniform: [0, 1]} or {log_uniform: [1.0e-4, 1.0e-2]}");
+  }
+
+  void ReadEnds(const YAML::Node& node, const YAML::Mark& key, const std::string& path,
+                const FieldPath& field, v1::Distribution& distribution) {
+    if (!IsNumeric(*field.back())) return;  // Validate refuses it
+    if (!node.IsSequence() || node.size() != 2) {
+      return reader_.Add(node.IsNull() ? key : node.Mark(), path,
+                         "must be the least and the greatest value, such as [0, 1]");
+    }
+    for (const size_t number : {size_t{0}, size_t{1}}) {
+      const std::string where = absl::StrCat(path, "[", number, "]");
+      v1::TrialSpec scratch;
+      std::string text;
+      if (!reader_.ReadScalar(node[number], key, where, *field.back(), text)) continue;
+      if (const auto error = SetFromText(scratch, field, text)) {
+        reader_.Add(node[number].Mark(), where, *error);
+        continue;
+      }
+      const double end = NumberAt(scratch, field);
+      number == 0 ? distribution.set_min(end) : distribution.set_max(end);
     }
   }
 

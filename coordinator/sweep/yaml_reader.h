@@ -51,6 +51,8 @@ class YamlReader {
   // Later problems of this path follow from one that was added.
   void SetWrong(const std::string& path) { wrong_.insert(path); }
 
+  bool IsWrong(const std::string& path) const { return wrong_.contains(path); }
+
   void Mark(const std::string& path, const YAML::Mark& at) { marks_[path] = at; }
   bool Has(const std::string& path) const { return marks_.contains(path); }
 

@@ -117,12 +117,13 @@ absl::Status Coordinator::Open(Options options) {
     }
   };
   curve_options.on_fatal = options.fatal;
-  auto curves = store::CurveStore::Open(options.state_dir / "metrics.db", std::move(curve_options));
+  auto loaded = parts.store->Load();
+  if (!loaded.ok()) return loaded.status();
+  auto curves =
+      store::CurveStore::Open(options.state_dir / "metrics.db", loaded->cluster_id, std::move(curve_options));
   if (!curves.ok()) return curves.status();
   parts.curves = std::move(*curves);
   // A sweep's rows go first, then its curves: a crash between the two leaves curves without a trial.
-  auto loaded = parts.store->Load();
-  if (!loaded.ok()) return loaded.status();
   auto recorded = parts.curves->TrialIds();
   if (!recorded.ok()) return recorded.status();
   std::vector<std::string> orphans;
@@ -166,7 +167,7 @@ absl::Status Coordinator::ServeGrpc(const std::string& listen) {
       TrialContext{*parts.loop, parts.published, *parts.curves, parts.sessions, parts.logs});
   parts.workers = std::make_unique<WorkerAdminService>(*parts.loop, parts.published);
   parts.worker_sessions = std::make_unique<WorkerSessionService>(
-      SessionContext{*parts.loop, parts.sessions, *parts.curves, parts.logs});
+      SessionContext{*parts.loop, parts.sessions, *parts.curves, parts.logs, parts.metrics});
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();

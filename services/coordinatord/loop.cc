@@ -245,6 +245,7 @@ void Loop::Process(std::deque<Pending> batch, bool tick) {
   }
   if (!deleted.empty()) effects_.trials_deleted(deleted);
   for (const auto& decision : decisions) {
+    if (!decision.refused.empty()) metrics_.CountRefused(decision.refused);
     if (decision.replaced_session != 0)
       effects_.close_session(decision.replaced_session,
                              absl::AbortedError("a newer stream of this worker has taken its place"));

@@ -14,6 +14,7 @@
 
 #include "base/file/durable.h"
 #include "base/version/version.h"
+#include "coordinator/store/backup.h"
 #include "services/coordinatord/coordinator.h"
 #include "services/daemon/process.h"
 
@@ -25,6 +26,14 @@ using mixln::services::coordinatord::Coordinator;
 int Explain(const absl::Status& status) {
   std::cerr << "mixln-coordinator: " << std::string(status.message()) << "\n";
   return EXIT_FAILURE;
+}
+
+int Say(const std::string& done, const absl::StatusOr<mixln::coordinator::store::Copy>& copy) {
+  if (!copy.ok()) return Explain(copy.status());
+  std::cout << done << ": cluster " << copy->cluster_id << ", term " << copy->term << ", " << copy->sweeps
+            << (copy->sweeps == 1 ? " sweep, " : " sweeps, ") << copy->trials
+            << (copy->trials == 1 ? " trial\n" : " trials\n");
+  return EXIT_SUCCESS;
 }
 
 // What is on disk can no longer be relied on: the next start reads what is there.
@@ -57,7 +66,18 @@ int main(int argc, char** argv) {
   app.add_option("--lease-seconds", lease)->check(CLI::PositiveNumber)->group("");
   app.add_option("--heartbeat-seconds", heartbeat)->check(CLI::PositiveNumber)->group("");
   app.add_option("--reconnect-grace-seconds", reconnect_grace)->check(CLI::PositiveNumber)->group("");
+  std::filesystem::path copy;
+  app.fallthrough();
+  CLI::App* backup = app.add_subcommand("backup", "copy the state folder, also of a coordinator that runs");
+  backup->add_option("folder", copy, "new folder to copy it to")->required();
+  CLI::App* restore = app.add_subcommand("restore", "fill a new state folder from a backup");
+  restore->add_option("folder", copy, "the backup")->required();
   CLI11_PARSE(app, argc, argv);
+  if (backup->parsed())
+    return Say("backed up to " + copy.string(), mixln::coordinator::store::Backup(options.state_dir, copy));
+  if (restore->parsed())
+    return Say("restored to " + options.state_dir.string(),
+               mixln::coordinator::store::Restore(copy, options.state_dir));
   options.control.lease = Seconds(lease);
   options.control.heartbeat = Seconds(heartbeat);
   options.control.reconnect_grace = Seconds(reconnect_grace);

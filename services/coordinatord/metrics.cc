@@ -20,6 +20,11 @@ const prometheus::Histogram::BucketBoundaries kLatency = {0.0001, 0.0003, 0.001,
 const prometheus::Histogram::BucketBoundaries kWait = {1,    3,    10,    30,    100,  300,
                                                        1000, 3600, 10800, 36000, 86400};
 
+// docs/metrics.md says what each is.
+constexpr const char* kRefusals[] = {"invalid_request", "malformed",     "oversized",   "out_of_order",
+                                     "version",         "other_cluster", "newer_term",  "older_worker",
+                                     "same_worker",     "stale_session", "stale_fence", "wrong_rank"};
+
 template <typename Builder>
 auto& Family(Builder builder, prometheus::Registry& registry, const std::string& name,
              const std::string& help) {
@@ -78,6 +83,8 @@ Metrics::Metrics()
       lease_expiries_(Family(prometheus::BuildCounter(), *registry_, "mixln_lease_expiries_total",
                              "Workers that were not heard of in time.")
                           .Add({})),
+      refused_(Family(prometheus::BuildCounter(), *registry_, "mixln_refused_total",
+                      "Bad input that changed nothing, by kind.")),
       handled_(Family(prometheus::BuildCounter(), *registry_, "mixln_grpc_server_handled_total",
                       "Calls answered, by method and code.")),
       handling_seconds_(Family(prometheus::BuildHistogram(), *registry_, "mixln_grpc_server_handling_seconds",
@@ -89,6 +96,11 @@ Metrics::Metrics()
   for (int cause = v1::FailureCause_MIN + 1; cause <= v1::FailureCause_MAX; ++cause)
     if (v1::FailureCause_IsValid(cause))
       attempt_failures_.Add({{"cause", CauseLabel(static_cast<v1::FailureCause>(cause))}});
+  for (const char* kind : kRefusals) refused_.Add({{"reason", kind}});
+}
+
+void Metrics::CountRefused(const std::string& kind) {
+  refused_.Add({{"reason", kind}}).Increment();
 }
 
 void Metrics::ObserveCommit(const std::string& database, double seconds) {

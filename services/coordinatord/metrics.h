@@ -26,6 +26,8 @@ class Metrics {
   void ObserveDecision(double seconds);
   // A finished call: full method name and the name of its code.
   void ObserveCall(const std::string& method, const std::string& code, double seconds);
+  // Counts bad input, by its kind (control::Decision::refused, or one of the stream's own).
+  void CountRefused(const std::string& kind);
   // Counts what a change of a row says: waits that ended, attempts that failed, leases that expired.
   void ObserveTrial(const v1::Trial* before, const v1::Trial& now);
   void ObserveWorker(const v1::Worker* before, const v1::Worker& now);
@@ -39,6 +41,7 @@ class Metrics {
   prometheus::Histogram& queue_wait_;
   prometheus::Family<prometheus::Counter>& attempt_failures_;
   prometheus::Counter& lease_expiries_;
+  prometheus::Family<prometheus::Counter>& refused_;
   prometheus::Family<prometheus::Counter>& handled_;
   prometheus::Family<prometheus::Histogram>& handling_seconds_;
 };

@@ -4,7 +4,7 @@
 
 namespace mixln::services::coordinatord {
 
-grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* WorkerSessionService::Connect(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* WorkerSessionService::Connect(
     grpc::CallbackServerContext* call) {
   return WorkerStream::Open(context_, *call);
 }

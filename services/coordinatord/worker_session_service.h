@@ -17,13 +17,16 @@ struct SessionContext {
   Sessions& sessions;
   coordinator::store::CurveStore& curves;
   LogRelay& logs;
+  Metrics& metrics;
 };
 
-class WorkerSessionService : public v1::WorkerSessionService::CallbackService {
+// Takes messages as bytes: gRPC ends a stream with bytes that it cannot read as if it had ended well.
+class WorkerSessionService
+    : public v1::WorkerSessionService::WithRawCallbackMethod_Connect<v1::WorkerSessionService::Service> {
  public:
   explicit WorkerSessionService(SessionContext context) : context_(context) {}
 
-  grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* Connect(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Connect(
       grpc::CallbackServerContext* call) override;
 
  private:

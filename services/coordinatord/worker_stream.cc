@@ -13,6 +13,8 @@ namespace control = coordinator::control;
 namespace {
 
 constexpr size_t kMaxOutbox = 10'000;
+// A batch of events has some hundred kilobytes, a piece of a log one megabyte.
+constexpr size_t kMaxMessageBytes = 16 << 20;
 
 }  // namespace
 
@@ -48,14 +50,27 @@ void WorkerStream::ReadNext() {
 }
 
 void WorkerStream::OnReadDone(bool ok) {
-  if (!ok) {
-    Close(absl::OkStatus());
-  } else if (!worker_id_.empty()) {
-    Handle(incoming_);
-  } else if (incoming_.has_hello() && !incoming_.hello().worker_id().empty()) {
-    Greet(incoming_.hello());
+  if (!ok) return Close(absl::OkStatus());
+  if (incoming_.Length() > kMaxMessageBytes) {
+    return Refuse("oversized", absl::ResourceExhaustedError(absl::StrCat("a message of ", incoming_.Length(),
+                                                                         " bytes; a worker's may have ",
+                                                                         kMaxMessageBytes)));
+  }
+  v1::WorkerMessage message;
+  if (!grpc::SerializationTraits<v1::WorkerMessage>::Deserialize(&incoming_, &message).ok())
+    return Refuse("malformed", absl::InvalidArgumentError("bytes that are no message of a worker"));
+  Take(message);
+}
+
+void WorkerStream::Take(const v1::WorkerMessage& message) {
+  if (!worker_id_.empty()) {
+    Handle(message);
+  } else if (!message.has_hello()) {
+    Refuse("out_of_order", absl::InvalidArgumentError("a worker's first message must be a Hello"));
+  } else if (message.hello().worker_id().empty()) {
+    Refuse("malformed", absl::InvalidArgumentError("a Hello without the worker's id"));
   } else {
-    Close(absl::InvalidArgumentError("a worker's first message must be a Hello with its id"));
+    Greet(message.hello());
   }
 }
 
@@ -85,7 +100,9 @@ void WorkerStream::Handle(const v1::WorkerMessage& message) {
       context_.logs.Deliver(message.log());
       ReadNext();
       break;
-    case v1::WorkerMessage::kHello: Close(absl::InvalidArgumentError("a second Hello on one stream")); break;
+    case v1::WorkerMessage::kHello:
+      Refuse("out_of_order", absl::InvalidArgumentError("a second Hello on one stream"));
+      break;
     case v1::WorkerMessage::MESSAGE_NOT_SET: ReadNext(); break;
   }
 }
@@ -142,11 +159,14 @@ void WorkerStream::Send(v1::CoordinatorMessage message) {
       return;
     }
   }
+  grpc::ByteBuffer bytes;
+  bool own_buffer = false;
+  grpc::SerializationTraits<v1::CoordinatorMessage>::Serialize(message, &bytes, &own_buffer);
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     if (outbox_.size() < kMaxOutbox) {
-      outbox_.push_back(std::move(message));
+      outbox_.push_back(std::move(bytes));
       if (outbox_.size() == 1) StartWrite(&outbox_.front());
       return;
     }
@@ -162,6 +182,11 @@ void WorkerStream::OnWriteDone(bool ok) {
   const std::lock_guard lock(mutex_);
   outbox_.pop_front();
   if (!closed_ && !outbox_.empty()) StartWrite(&outbox_.front());
+}
+
+void WorkerStream::Refuse(const std::string& kind, const absl::Status& why) {
+  context_.metrics.CountRefused(kind);
+  Close(why);
 }
 
 void WorkerStream::Close(const absl::Status& why) {

@@ -17,7 +17,7 @@
 
 namespace mixln::services::coordinatord {
 
-class WorkerStream : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>,
+class WorkerStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                      public std::enable_shared_from_this<WorkerStream> {
  public:
   // The stream lives until gRPC is done with it.
@@ -32,6 +32,7 @@ class WorkerStream : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::Coord
   explicit WorkerStream(const SessionContext& context) : context_(context) {}
 
   void Begin(grpc::CallbackServerContext& call);
+  void Take(const v1::WorkerMessage& message);
   void Greet(const v1::Hello& hello);
   void Handle(const v1::WorkerMessage& message);
   void Record(const v1::EventBatch& batch);
@@ -41,16 +42,18 @@ class WorkerStream : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::Coord
   absl::Status FillCursors(v1::Welcome& welcome);
   void ReadNext();
   void Send(v1::CoordinatorMessage message);
+  // Counts bad input and ends the stream.
+  void Refuse(const std::string& kind, const absl::Status& why);
   void Close(const absl::Status& why);
 
   const SessionContext context_;
   std::shared_ptr<WorkerStream> self_;  // until OnDone
   uint64_t session_ = 0;
   std::string worker_id_;  // empty before Hello
-  v1::WorkerMessage incoming_;
+  grpc::ByteBuffer incoming_;
 
   std::mutex mutex_;
-  std::deque<v1::CoordinatorMessage> outbox_;  // the first one is being written
+  std::deque<grpc::ByteBuffer> outbox_;  // the first one is being written
   bool closed_ = false;
 };
 

@@ -105,10 +105,11 @@ void DescribeSweep(Io& io, const v1::Sweep& sweep, const v1::ListTrialsResponse&
   Line(io, "Created", WithAge(sweep.create_time()));
   Line(io, "Ended", WithAge(sweep.end_time()));
   Line(io, "Artifacts", sweep.artifact_uri());
-  for (const auto& p : sweep.spec().sweep().parameters()) {
-    std::string values;
-    for (const std::string& value : p.values()) absl::StrAppend(&values, values.empty() ? "" : ", ", value);
-    Line(io, "Swept", absl::StrCat(p.path(), " over ", values));
+  const v1::SearchSpec& search = sweep.spec().sweep();
+  if (search.strategy() == v1::STRATEGY_RANDOM || search.strategy() == v1::STRATEGY_ASHA)
+    Line(io, "Search", SearchText(search));
+  for (const auto& p : search.parameters()) {
+    Line(io, "Swept", absl::StrCat(p.path(), " over ", ValuesText(p)));
   }
   if (!trials.trials().empty()) {
     Line(io, "Model", ModelText(trials.trials(0).spec()));

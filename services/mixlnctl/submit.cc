@@ -190,7 +190,7 @@ void AddFileOptions(CLI::App* command, SweepFileOptions& file) {
       ->required();
   command->add_option("--name", file.name, "Name of the sweep, instead of the file's metadata.name")
       ->type_name("NAME");
-  command->add_flag("--allow-large", file.allow_large, "Allow a grid of more than 10,000 cells");
+  command->add_flag("--allow-large", file.allow_large, "Allow more than 10,000 cells");
   command->add_flag("--skip-data-check", file.skip_data_check,
                     "Do not look at the data here: it is on the workers only, and paths are sent as written");
 }

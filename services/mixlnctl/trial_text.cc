@@ -5,7 +5,9 @@
 #include <ctime>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "services/mixlnctl/exit_codes.h"
 #include "services/mixlnctl/format.h"
 
@@ -50,6 +52,26 @@ std::string ParameterText(const google::protobuf::RepeatedPtrField<v1::CellParam
     absl::StrAppend(&text, text.empty() ? "" : " ", name, "=", p.value());
   }
   return text.empty() ? "-" : text;
+}
+
+std::string ValuesText(const v1::Parameter& parameter) {
+  const v1::Distribution& from = parameter.distribution();
+  if (from.kind() == v1::Distribution::KIND_UNSPECIFIED) return absl::StrJoin(parameter.values(), ", ");
+  const bool log = from.kind() == v1::Distribution::KIND_LOG_UNIFORM;
+  return absl::StrCat(log ? "log_uniform" : "uniform", " from ", from.min(), " to ", from.max());
+}
+
+std::string SearchText(const v1::SearchSpec& search) {
+  std::string text = absl::AsciiStrToLower(WithoutPrefix(v1::Strategy_Name(search.strategy()), "STRATEGY_"));
+  if (search.samples() > 0)
+    absl::StrAppend(&text, ", ", Plural(search.samples(), "draw"), " with seed ", search.seed());
+  if (search.strategy() == v1::STRATEGY_ASHA) {
+    absl::StrAppend(&text, ", one trial in ", search.asha().reduction_factor(), " goes on from step ",
+                    search.asha().min_steps(), " and its ", search.asha().reduction_factor(),
+                    "-fold multiples");
+    if (search.asha().max_steps() > 0) absl::StrAppend(&text, " below ", search.asha().max_steps());
+  }
+  return text;
 }
 
 int UnfinishedTrials(const v1::TrialCounts& c) {

@@ -28,6 +28,11 @@ std::string PaintState(const std::string& state, const Style& style);
 std::string ParameterText(const google::protobuf::RepeatedPtrField<v1::CellParameter>& parameters,
                           bool last_words = false);
 
+// What a sweep varies of a field: "0, 0.5, 1", or "uniform from 0 to 1".
+std::string ValuesText(const v1::Parameter& parameter);
+// How its cells are chosen: "random, 20 draws with seed 7"; of asha also who goes on where.
+std::string SearchText(const v1::SearchSpec& search);
+
 int TotalTrials(const v1::TrialCounts& counts);
 int UnfinishedTrials(const v1::TrialCounts& counts);
 // "2 running, 6 pending, 1 failed": only what is not zero, the live ones first.

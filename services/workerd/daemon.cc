@@ -162,7 +162,7 @@ class Daemon {
     spdlog::info("connected to the coordinator at {} as worker {}, term {}", options_.coordinator,
                  agent_->state().worker_id(), session_.highest_term());
     retries_ = 0;
-    complained_ = false;
+    complaint_.clear();
     refused_since_.reset();
     if (std::exchange(was_welcomed_, true) || options_.address_file.empty()) return;
     const nlohmann::json address{
@@ -184,7 +184,7 @@ class Daemon {
         fatal_ =
             absl::AlreadyExistsError(absl::StrCat(words, "; each worker needs a --state-dir of its own"));
     }
-    if (fatal_.ok() && !std::exchange(complained_, true))
+    if (fatal_.ok() && std::exchange(complaint_, words) != words)
       spdlog::warn("no connection to the coordinator at {} ({}); trying again and again",
                    options_.coordinator, words);
     CloseStream();
@@ -218,7 +218,7 @@ class Daemon {
   base::Time next_tick_;
   base::Time next_connect_;
   int retries_ = 0;
-  bool complained_ = false;    // of this outage
+  std::string complaint_;      // said last of this outage
   bool was_welcomed_ = false;  // ever
   std::optional<base::Time> refused_since_;
   std::optional<base::Time> leave_by_;
@@ -252,6 +252,7 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   if (!metrics.ok()) return metrics.status();
 
   worker::session::Options session_options;
+  session_options.cluster_id = (*agent)->state().cluster_id();
   session_options.highest_term = (*agent)->state().highest_term();
   v1::Hello& identity = session_options.identity;
   identity.set_worker_id((*agent)->state().worker_id());

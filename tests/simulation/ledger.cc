@@ -91,10 +91,18 @@ void Ledger::CheckTrial(const v1::Trial& trial) {
 }
 
 void Ledger::Check(const services::coordinatord::Published& published) {
-  std::map<std::string, int> trials;
+  std::map<std::string, int> trials;  // without those that try another again
+  std::map<std::string, int> pruned;
   for (const auto& trial : published.Trials("")) {
     CheckTrial(*trial);
+    if (!trial->retry_of().empty()) continue;
     ++trials[trial->sweep_id()];
+    if (trial->state() == v1::TRIAL_STATE_PRUNED) ++pruned[trial->sweep_id()];
+  }
+  for (const auto& [sweep, count] : pruned) {
+    if (count == trials[sweep])
+      throw Violation(
+          absl::StrCat("the best trial of a search goes on: all of sweep ", sweep, " were pruned"));
   }
   for (const auto& [sweep, count] : sweeps_) {
     if (trials[sweep] != count)

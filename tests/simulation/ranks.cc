@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/random/splitmix.h"
 #include "coordinator/state/fence.h"
 
 namespace mixln::simulation {
@@ -11,6 +12,13 @@ namespace {
 
 constexpr int kCheckpointEvery = 5;
 constexpr double kPatience = 60;  // seconds that a rank waits for its peers
+
+// The loss of a trial at a step: the same in each attempt, and different between trials.
+double LossOf(const std::string& trial_id, int64_t step) {
+  uint64_t bits = 0;
+  for (const char c : trial_id) bits = base::SplitMix64(bits ^ static_cast<unsigned char>(c));
+  return (10.0 + base::UnitInterval(bits)) / static_cast<double>(step);
+}
 
 }  // namespace
 
@@ -60,7 +68,9 @@ void Ranks::Train(const Id& id, const v1::Reserve& reserve, double waited) {
     }
     if (!together) return Train(id, reserve, waited + pause);
     ++rank->step;
-    Append(*rank).mutable_step_done()->set_loss(10.0 / static_cast<double>(rank->step));
+    const double loss = LossOf(reserve.trial_id(), rank->step);
+    Append(*rank).mutable_step_done()->set_loss(loss);
+    if (rank->step % kEvaluateEvery == 0) Append(*rank).mutable_eval_done()->set_loss(loss);
     if (rank->step % kCheckpointEvery == 0) Checkpoint(id, reserve);
     if (faults && scheduler_.Chance(0.003))
       return End(id, {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_TRAINER_CRASH, "signal 11"});

@@ -17,6 +17,8 @@ namespace mixln::simulation {
 using worker::session::AttemptKey;
 using worker::session::RankEnd;
 
+inline constexpr int kEvaluateEvery = 5;  // steps
+
 struct Rank {
   std::string host;
   int slot = 0;

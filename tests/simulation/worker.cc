@@ -31,6 +31,7 @@ void Worker::Start() {
     slot.set_index(i);
     slot.set_device(v1::DEVICE_CPU);
   }
+  options.cluster_id = cluster_;
   options.highest_term = term_;
   session_ = std::make_unique<session::Session>(options, scheduler_.now().steady);
   draining_ = false;

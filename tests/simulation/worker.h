@@ -30,6 +30,7 @@ class Worker {
   // SIGTERM: hands its attempts back, then ends.
   void ShutDown();
   bool up() const { return session_ != nullptr; }
+  const std::string& id() const { return id_; }
 
   Link link;
   // The stream breaks, or starves behind a partition.
@@ -59,7 +60,10 @@ class Worker {
   void Do(const worker::session::DeleteFolders& order);
   void Do(const worker::session::ReadLog&) {}
   void Do(const worker::session::ClaimArtifacts&) {}
-  void Do(const worker::session::KeepTerm& order) { term_ = order.term; }
+  void Do(const worker::session::KeepTerm& order) {
+    cluster_ = order.cluster_id;
+    term_ = order.term;
+  }
   void Do(const worker::session::ShowMetrics&) {}
   void TellEnd(const AttemptKey& key, int rank);
   bool Step();
@@ -72,6 +76,7 @@ class Worker {
   const int slots_;
   // On disk.
   uint64_t instance_ = 0;
+  std::string cluster_;
   uint64_t term_ = 0;
   std::map<AttemptKey, Record> records_;
   // Of the daemon.

@@ -39,6 +39,12 @@ void World::SubmitSweep(int number) {
   event.sweep.set_artifact_uri(event.sweep.id());
   const int cells = 1 + scheduler_.Pick(4);
   const int priority = scheduler_.Pick(3);
+  if (scheduler_.Chance(0.4)) {
+    v1::SearchSpec& search = *event.sweep.mutable_spec()->mutable_sweep();
+    search.set_strategy(v1::STRATEGY_ASHA);
+    search.mutable_asha()->set_min_steps(kEvaluateEvery);
+    search.mutable_asha()->set_reduction_factor(2);
+  }
   for (int i = 0; i < cells; ++i) {
     v1::Cell& cell = event.cells.emplace_back();
     cell.set_index(i);
@@ -117,36 +123,27 @@ void World::Trouble() {
       for (const auto& w : workers_) w->Start();
     });
   }
-  if (scheduler_.Chance(0.2)) Operate();
+  if (scheduler_.Chance(0.15)) UserActs();
 }
 
-void World::Operate() {
+void World::UserActs() {
   const std::string sweep = absl::StrCat("s", scheduler_.Pick(sweeps_));
-  const std::string trial = sweep + "-0";
-  const std::string worker = absl::StrCat("w", scheduler_.Pick(static_cast<int>(workers_.size())));
-  control::Event event;
-  switch (scheduler_.Pick(7)) {
-    case 0: event = control::TrialCancelled{trial}; break;
-    case 1: event = control::TrialPaused{trial}; break;
-    case 2: event = control::TrialResumed{trial}; break;
-    case 3: event = control::SweepPaused{sweep}; break;
-    case 4: event = control::SweepResumed{sweep}; break;
-    case 5: event = control::WorkerDrained{worker, false, ""}; break;
-    default: event = control::WorkerDrained{worker, true, ""}; break;
+  const std::string trial = absl::StrCat(sweep, "-", scheduler_.Pick(5));
+  const std::string& worker = AnyWorker().id();
+  switch (scheduler_.Pick(8)) {
+    case 0: return Ask(control::TrialCancelled{trial});
+    case 1: return Ask(control::TrialPaused{trial});
+    case 2: return Ask(control::SweepPaused{sweep});
+    case 3: return Ask(control::TrialResumed{trial});
+    case 4: return Ask(control::SweepResumed{sweep});
+    case 5: return Ask(control::SweepRetried{sweep});
+    case 6: return Ask(control::WorkerDrained{worker, /*undo=*/false, ""});
+    default: return Ask(control::WorkerDrained{worker, /*undo=*/true, ""});
   }
-  coordinator_.Call(event, [](const absl::Status&) {});
 }
 
-void World::TakeAllBack() {
-  if (!coordinator_.up()) return;
-  const auto ignore = [](const absl::Status&) {};
-  for (const auto& worker : coordinator_.published().Workers()) {
-    if (worker->drained() || worker->quarantined())
-      coordinator_.Call(control::WorkerDrained{worker->id(), true, ""}, ignore);
-  }
-  for (const auto& sweep : coordinator_.published().Sweeps()) {
-    if (sweep->counts().paused() > 0) coordinator_.Call(control::SweepResumed{sweep->id()}, ignore);
-  }
+void World::Ask(control::Event event) {
+  coordinator_.Call(std::move(event), [](const absl::Status&) {});
 }
 
 void World::Heal() {
@@ -170,9 +167,11 @@ bool World::AllEnded() {
 }
 
 void World::CheckEnded() {
-  // A daemon that was told to shut down ends yet; its host starts it again.
-  for (const auto& worker : workers_) worker->Start();
-  TakeAllBack();
+  for (const auto& worker : workers_) {
+    worker->Start();  // one that was told to shut down ends yet; its host starts it again
+    Ask(control::WorkerDrained{worker->id(), /*undo=*/true, ""});
+  }
+  for (int i = 0; i < sweeps_; ++i) Ask(control::SweepResumed{absl::StrCat("s", i)});
   scheduler_.After(5, [this] { CheckEnded(); });
 }
 

@@ -8,30 +8,28 @@
 #include "coordinator.h"
 #include "ledger.h"
 #include "ranks.h"
+#include "scenario.h"
 #include "scheduler.h"
 #include "worker.h"
 
 namespace mixln::simulation {
 
-class World {
+class World : public Scenario {
  public:
   World(uint64_t seed, Mutation mutation);
 
-  // Faults for some minutes, then none until every trial has ended. Throws Violation.
-  void Run();
-  // Virtual seconds that it took, and trials that ended in it.
-  double seconds() const { return scheduler_.seconds(); }
-  int trials() const { return trials_; }
+  // Faults for some minutes, then none until every trial has ended.
+  void Run() override;
+  double seconds() const override { return scheduler_.seconds(); }
+  int trials() const override { return trials_; }
 
  private:
   void SubmitSweep(int number);
   void Trouble();
+  void UserActs();
+  void Ask(coordinator::control::Event event);
   void Partition(Worker& worker);
-  // What users and operators do: cancel, pause, resume, drain, and undo.
-  void Operate();
   void Heal();
-  // Once faults are over: resumes what is paused, and takes drained and quarantined workers back.
-  void TakeAllBack();
   bool AllEnded();
   void CheckEnded();
   Worker& AnyWorker() {

@@ -126,7 +126,7 @@ absl::Status Agent::Execute(const session::Order& order, base::Time now,
                  [&](const session::ClaimArtifacts& claim) {
                    status = ClaimArtifacts(options_.artifacts, claim.cluster_id);
                  },
-                 [&](const session::KeepTerm& keep) { status = state_.KeepTerm(keep.term); },
+                 [&](const session::KeepTerm& keep) { status = state_.KeepTerm(keep.cluster_id, keep.term); },
                  [&](const session::ShowMetrics& show) { metrics_->Show(show.visible); },
              },
              order);
@@ -264,7 +264,9 @@ void Agent::Forget(const AttemptKey& key) {
   const auto found = runs_.find(key);
   if (found == runs_.end()) return;
   AttemptRecord record = found->second.record;
+  const bool deleted = found->second.deleted;
   runs_.erase(found);
+  if (deleted) return state_.RemoveAttempt(key);
   record.over = true;
   if (auto kept = state_.KeepAttempt(record); !kept.ok()) spdlog::warn("{}", std::string(kept.message()));
   state_.RemoveOldAttempts(options_.keep_logs);
@@ -274,14 +276,21 @@ void Agent::Delete(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     if (auto deleted = DeleteArtifact(options_.artifacts, path); !deleted.ok())
       spdlog::error("{}", std::string(deleted.message()));
-    // Logs of a deleted trial's attempts go too.
-    const auto records = state_.LoadAttempts();
-    if (!records.ok()) continue;
-    for (const AttemptRecord& record : *records) {
-      const std::string& trial_dir = record.reserve.trial_dir();
-      if (!record.over || (trial_dir != path && trial_dir.rfind(path + "/", 0) != 0)) continue;
-      std::error_code ignored;
-      fs::remove_all(state_.AttemptFolder(session::KeyOf(record.reserve)), ignored);
+  }
+  // Logs of a deleted trial's attempts go too.
+  const auto records = state_.LoadAttempts();
+  if (!records.ok()) return;
+  for (const AttemptRecord& record : *records) {
+    const std::string& trial_dir = record.reserve.trial_dir();
+    const bool deleted = std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
+      return trial_dir == path || trial_dir.rfind(path + "/", 0) == 0;
+    });
+    if (!deleted) continue;
+    const AttemptKey key = session::KeyOf(record.reserve);
+    if (const auto run = runs_.find(key); run != runs_.end()) {
+      run->second.deleted = true;
+    } else {
+      state_.RemoveAttempt(key);
     }
   }
 }

@@ -86,6 +86,8 @@ class Agent {
     std::optional<EventTail> metrics_tail;
     uint64_t metrics_sequence = 0;
     pulse::HangWatch hang_watch;
+    bool deleted =
+        false;  // its folders were ordered to be deleted: nothing of it is kept once it is forgotten
     std::optional<base::Time> kill_hung_at;  // once a rank hangs: when its stacks are written
   };
 

@@ -76,6 +76,7 @@ absl::StatusOr<StateFolder> StateFolder::Open(const fs::path& root) {
           absl::StrCat((root / "worker.json").string(), " is damaged; choose another --state-dir"));
     state.worker_id_ = value["worker_id"];
     state.instance_ = value.value("instance", uint64_t{0});
+    state.cluster_id_ = value.value("cluster_id", "");
     state.highest_term_ = value.value("highest_term", uint64_t{0});
   } else if (absl::IsNotFound(text.status())) {
     state.worker_id_ = RandomId();
@@ -88,11 +89,15 @@ absl::StatusOr<StateFolder> StateFolder::Open(const fs::path& root) {
 }
 
 absl::Status StateFolder::Write() const {
-  const json value{{"worker_id", worker_id_}, {"instance", instance_}, {"highest_term", highest_term_}};
+  const json value{{"worker_id", worker_id_},
+                   {"instance", instance_},
+                   {"cluster_id", cluster_id_},
+                   {"highest_term", highest_term_}};
   return base::WriteFileDurably(root_ / "worker.json", value.dump(2) + "\n");
 }
 
-absl::Status StateFolder::KeepTerm(uint64_t term) {
+absl::Status StateFolder::KeepTerm(const std::string& cluster_id, uint64_t term) {
+  cluster_id_ = cluster_id;
   highest_term_ = std::max(highest_term_, term);
   return Write();
 }
@@ -147,12 +152,14 @@ void StateFolder::RemoveOldAttempts(size_t keep) const {
   std::sort(records->begin(), records->end(), [](const AttemptRecord& a, const AttemptRecord& b) {
     return a.reserve.fence().epoch() > b.reserve.fence().epoch();
   });
-  for (size_t i = keep; i < records->size(); ++i) {
-    const fs::path folder = AttemptFolder(session::KeyOf((*records)[i].reserve));
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
-    fs::remove(folder.parent_path(), ignored);  // if it was the trial's last
-  }
+  for (size_t i = keep; i < records->size(); ++i) RemoveAttempt(session::KeyOf((*records)[i].reserve));
+}
+
+void StateFolder::RemoveAttempt(const session::AttemptKey& key) const {
+  const fs::path folder = AttemptFolder(key);
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  fs::remove(folder.parent_path(), ignored);  // if it was the trial's last
 }
 
 }  // namespace mixln::worker::agent

@@ -1,9 +1,9 @@
-// What a worker keeps over restarts of its daemon: who it is, how often it started, the highest term it
-// served, and its attempts.
+// What a worker keeps over restarts of its daemon: who it is, how often it started, the cluster and the
+// highest term that it served, and its attempts.
 //
 //   <root>/worker.lock                                 held by the daemon
-//   <root>/worker.json                                 {"worker_id", "instance", "highest_term"}
-//   <root>/attempts/<trial>/<term>-<epoch>/attempt.json    AttemptRecord
+//   <root>/worker.json                                 {"worker_id", "instance", "cluster_id",
+//   "highest_term"} <root>/attempts/<trial>/<term>-<epoch>/attempt.json    AttemptRecord
 //   <root>/attempts/<trial>/<term>-<epoch>/rank-<n>/       the rank's folder (docs/rank-contract.md)
 #pragma once
 
@@ -36,14 +36,17 @@ class StateFolder {
 
   const std::string& worker_id() const { return worker_id_; }
   uint64_t instance() const { return instance_; }
+  const std::string& cluster_id() const { return cluster_id_; }  // empty: none yet
   uint64_t highest_term() const { return highest_term_; }
-  absl::Status KeepTerm(uint64_t term);
+  absl::Status KeepTerm(const std::string& cluster_id, uint64_t term);
 
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path AttemptFolder(const session::AttemptKey& key) const;
   absl::Status KeepAttempt(const AttemptRecord& record) const;
   // All attempts; an unreadable record is an error, because a rank may live below it.
   absl::StatusOr<std::vector<AttemptRecord>> LoadAttempts() const;
+  // Removes an attempt's folder, and the trial's with its last one.
+  void RemoveAttempt(const session::AttemptKey& key) const;
   // Removes all but the newest `keep` attempts that are over.
   void RemoveOldAttempts(size_t keep) const;
 
@@ -55,6 +58,7 @@ class StateFolder {
   std::filesystem::path root_;
   base::LockFile lock_;
   std::string worker_id_;
+  std::string cluster_id_;
   uint64_t instance_ = 0;
   uint64_t highest_term_ = 0;
 };

@@ -49,8 +49,9 @@ struct ReadLog {
 struct ClaimArtifacts {
   std::string cluster_id;
 };
-// Keep the highest term seen, durably, before anything of that term is done.
+// Keep the cluster and the highest term seen, durably, before anything of that term is done.
 struct KeepTerm {
+  std::string cluster_id;
   uint64_t term = 0;
 };
 // Show or hide the trials' metric series.

@@ -94,6 +94,7 @@ void Session::OnConnected(base::Time now) {
   v1::Hello& hello = *out_.messages.emplace_back().mutable_hello();
   hello = options_.identity;
   hello.set_highest_term(options_.highest_term);
+  hello.set_cluster_id(options_.cluster_id);
   for (const auto& [key, attempt] : attempts_) {
     *hello.add_attempts() = StatusOf(attempt);
     if (!HoldsSlots(attempt)) continue;
@@ -140,6 +141,12 @@ void Session::OnMessage(const v1::CoordinatorMessage& message, base::Time now) {
 }
 
 void Session::OnWelcome(const v1::Welcome& welcome, base::Time now) {
+  if (!options_.cluster_id.empty() && welcome.cluster_id() != options_.cluster_id) {
+    out_.close_reason =
+        absl::StrCat("the coordinator's cluster is ", welcome.cluster_id(), ", but this worker belongs to ",
+                     options_.cluster_id, ": give it another state folder with --state-dir");
+    return;
+  }
   if (welcome.term() < options_.highest_term) {
     out_.close_reason =
         absl::StrCat("the coordinator is in term ", welcome.term(), ", but this worker has served term ",
@@ -147,9 +154,10 @@ void Session::OnWelcome(const v1::Welcome& welcome, base::Time now) {
     return;
   }
   out_.orders.push_back(ClaimArtifacts{welcome.cluster_id()});
-  if (welcome.term() > options_.highest_term) {
+  if (welcome.term() > options_.highest_term || options_.cluster_id.empty()) {
+    options_.cluster_id = welcome.cluster_id();
     options_.highest_term = welcome.term();
-    out_.orders.push_back(KeepTerm{welcome.term()});
+    out_.orders.push_back(KeepTerm{welcome.cluster_id(), welcome.term()});
   }
   welcomed_ = true;
   answered_ = hello_sent_;

@@ -32,7 +32,8 @@ namespace mixln::worker::session {
 
 struct Options {
   v1::Hello identity;         // worker_id, instance, hostname, version, slots, metrics_address
-  uint64_t highest_term = 0;  // seen by earlier daemons with this state folder
+  std::string cluster_id;     // served by earlier daemons with this state folder; empty: none
+  uint64_t highest_term = 0;  // seen by them
   base::Duration orphan_grace = base::Seconds(1800);
   base::Duration ack_patience = base::Seconds(5);  // of connected time
   int batch_events = 256;                          // events in one batch at most

@@ -159,6 +159,20 @@ TEST(Delete, ForgetsTheSweepAndHasItsArtifactsDeleted) {
   EXPECT_THAT(c.last.changes.sweeps, Contains("s"));
 }
 
+// A rank's folder is on its own worker only.
+TEST(Delete, IsToldToEveryWorkerThatRanATrial) {
+  Cluster c;
+  c.Connect("a", 1);
+  c.Connect("b", 1);
+  c.Connect("c", 0);
+  c.Submit("s", 2);
+  for (const char* trial : {"s-0", "s-1"})
+    c.Fail(c.LastAttempt(trial).ranks(0).worker_id(), trial, v1::FAILURE_CAUSE_BAD_CONFIG);
+  c.Happen(SweepDeleted{"s"});
+  for (const char* worker : {"a", "b"}) EXPECT_THAT(c.SentTo(worker), ElementsAre("delete trials/s-uids"));
+  EXPECT_THAT(c.SentTo("c"), ElementsAre());
+}
+
 TEST(Delete, OfArtifactsWaitsForAWorkerThatCanDoIt) {
   Cluster c;
   c.Connect("a", 1);

@@ -52,9 +52,21 @@ TEST_F(WorkerTest, ATermThatWasNeverReachedShowsAnOldBackup) {
   hello.set_highest_term(4);
   c_.Connect(hello);
   EXPECT_EQ(c_.last.outcome.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(c_.last.outcome.message()),
-              HasSubstr("this coordinator was restored from an old backup"));
+  EXPECT_THAT(std::string(c_.last.outcome.message()), HasSubstr("runs on an old copy of its state"));
   EXPECT_FALSE(c_.state.workers.contains("b"));
+}
+
+TEST_F(WorkerTest, OfAnotherClusterIsRefusedAndChangesNothing) {
+  v1::Hello hello = Cluster::Hello("b", 1);
+  hello.set_cluster_id("another");
+  c_.Connect(hello);
+  EXPECT_EQ(c_.last.outcome.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(c_.last.outcome.message()), HasSubstr("belongs to cluster another"));
+  EXPECT_EQ(c_.last.refused, "other_cluster");
+  EXPECT_TRUE(c_.last.changes.empty());
+  EXPECT_FALSE(c_.state.workers.contains("b"));
+  hello.set_cluster_id("cluster");
+  EXPECT_TRUE(c_.Connect(hello).outcome.ok());
 }
 
 TEST_F(WorkerTest, OnlyThePreviousMinorOfReleaseZeroWorks) {

@@ -153,5 +153,15 @@ TEST(Compare, ASweepWithoutTrialsHasNoRows) {
   EXPECT_EQ(CompareAll({}).rows_size(), 0);
 }
 
+// The mean of the one seed that was left to finish is lower, but of a lucky one.
+TEST(Compare, ARowOfWhichASearchPrunedASeedIsNeverTheBest) {
+  const auto results = CompareAll({Succeeded("1", 0, 8), Trial("1", 1, v1::TRIAL_STATE_PRUNED),
+                                   Succeeded("0", 0, 9), Succeeded("0", 1, 10)});
+  EXPECT_EQ(Alphas(results), (std::vector<double>{0, 1}));
+  EXPECT_TRUE(results.rows(0).best());
+  EXPECT_FALSE(results.rows(1).best());
+  EXPECT_EQ(results.rows(1).counts().pruned(), 1);
+}
+
 }  // namespace
 }  // namespace mixln::coordinator::results

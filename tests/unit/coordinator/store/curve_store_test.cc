@@ -68,7 +68,7 @@ class CurveStoreTest : public testing::Test {
   void SetUp() override { Open(); }
   void Open(CurveStore::Options options = {}) {
     store_.reset();
-    auto store = CurveStore::Open(folder_ / "metrics.db", std::move(options));
+    auto store = CurveStore::Open(folder_ / "metrics.db", "c1", std::move(options));
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = std::move(*store);
   }
@@ -225,6 +225,17 @@ TEST(IsMetric, KnowsTheNamesThatAreRecorded) {
   EXPECT_FALSE(IsMetric("layer_gradient_norm/0"));
   EXPECT_FALSE(IsMetric("layer_gradient_norm"));
   EXPECT_FALSE(IsMetric("los"));
+}
+
+TEST_F(CurveStoreTest, AnotherClustersCurvesAreRefusedAndStay) {
+  Rank rank(1);
+  Store(rank.Started(0).Step(1, 2.0).Take());
+  store_.reset();
+  const auto other = CurveStore::Open(folder_ / "metrics.db", "c2", {});
+  EXPECT_EQ(other.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(other.status().message()), testing::HasSubstr("of cluster c1"));
+  Open();
+  EXPECT_THAT(*store_->TrialIds(), ElementsAre("alpha-0"));
 }
 
 }  // namespace

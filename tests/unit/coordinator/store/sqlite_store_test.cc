@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -137,6 +138,31 @@ TEST(SqliteStore, AFileThatIsNoDatabaseIsDamaged) {
   const TestFolder folder;
   folder.Write("state.db", std::string(8192, 'x'));
   EXPECT_EQ(SqliteStore::Open(folder / "state.db", "c1").status().code(), absl::StatusCode::kDataLoss);
+}
+
+// A page of rows in the middle; the first one still says that it is a database.
+TEST(SqliteStore, ADamagedDatabaseIsFoundAtTheStartAndSaysWhatToDo) {
+  const TestFolder folder;
+  {
+    const auto store = Open(folder / "state.db");
+    auto state = OneOfEach();
+    control::Changes changes;
+    for (int i = 0; i < 300; ++i) {
+      const std::string id = "alpha-" + std::to_string(i);
+      state.trials[id] = state.trials["alpha-0"];
+      changes.trials.insert(id);
+    }
+    ASSERT_TRUE(store->Commit(state, changes).ok());
+  }
+  const auto size = std::filesystem::file_size(folder / "state.db");
+  std::fstream file(folder / "state.db", std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(size / 4096 / 2 * 4096));
+  file << std::string(4096, 'x');
+  file.close();
+  const auto damaged = SqliteStore::Open(folder / "state.db", "c1");
+  EXPECT_EQ(damaged.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_NE(std::string(damaged.status().message()).find("mixln-coordinator restore"), std::string::npos)
+      << damaged.status();
 }
 
 TEST(MemoryStore, LoadsWhatWasCommittedAndNothingElse) {

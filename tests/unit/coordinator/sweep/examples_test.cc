@@ -54,6 +54,17 @@ TEST(Examples, TheDemoComparesFourAlphasOverTwoSeedsOfAnEightLayerModel) {
                                                          testing::Pair(4, 2), testing::Pair(8, 2)));
 }
 
+TEST(Examples, TheSearchDrawsAlphaAndLearningRateTogether) {
+  const auto expansions = ExpandExamples();
+  const auto& cells = expansions.at("asha-search.yaml").cells;
+  ASSERT_EQ(cells.size(), 16U);
+  for (const v1::Cell& cell : cells) {
+    EXPECT_GE(cell.spec().train().lr(), 3e-4);
+    EXPECT_LE(cell.spec().train().lr(), 3e-2);
+    EXPECT_EQ(cell.spec().train().steps(), 320);
+  }
+}
+
 TEST(Examples, ThePlacementsExampleComparesAllPlacements) {
   const auto expansions = ExpandExamples();
   std::vector<std::string> placements;

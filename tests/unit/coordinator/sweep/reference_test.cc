@@ -27,14 +27,15 @@ struct Row {
   std::string type, value;  // value: the default
 };
 
-// Rows of the tables with four columns, by path, but for those of `sweep`.
+// Rows of the tables with four columns, by path, but for those of `sweep` and `retention`.
 std::map<std::string, Row> Rows() {
   std::map<std::string, Row> rows;
   std::istringstream lines(Reference());
   const std::regex row(R"(\| `([a-z_0-9.]+)` \| ([^|]+) \| ([^|]+) \| [^|]+ \|)");
   std::smatch found;
   for (std::string line; std::getline(lines, line);) {
-    if (!std::regex_match(line, found, row) || found[1].str().starts_with("sweep.")) continue;
+    if (!std::regex_match(line, found, row)) continue;
+    if (found[1].str().starts_with("sweep.") || found[1].str().starts_with("retention.")) continue;
     EXPECT_TRUE(rows.emplace(found[1], Row{.type = found[2], .value = found[3]}).second) << line;
   }
   return rows;
@@ -82,6 +83,19 @@ TEST(SweepFileReference, GivesEveryTypeAndDefault) {
   }
 }
 
+TEST(SweepFileReference, NamesEveryFieldOfTheSearchAndOfRetention) {
+  const std::map<std::string, const google::protobuf::Descriptor*> groups = {
+      {"sweep.", v1::SearchSpec::descriptor()},
+      {"sweep.asha.", v1::AshaSpec::descriptor()},
+      {"retention.", v1::RetentionSpec::descriptor()}};
+  for (const auto& [group, message] : groups) {
+    for (int i = 0; i < message->field_count(); ++i) {
+      if (message->field(i)->message_type() == v1::AshaSpec::descriptor()) continue;
+      EXPECT_THAT(Reference(), testing::HasSubstr("| `" + group + message->field(i)->name() + "` |"));
+    }
+  }
+}
+
 TEST(SweepFileReference, ItsFieldsMarkedRequiredAreThoseThatTheParserMisses) {
   std::vector<std::string> required, missed;
   for (const auto& [path, row] : Rows()) {
@@ -96,11 +110,15 @@ TEST(SweepFileReference, ItsFieldsMarkedRequiredAreThoseThatTheParserMisses) {
 
 TEST(SweepFileReference, ItsExampleIsValidAndItsMistakesAreReportedAsShown) {
   const std::vector<std::string> files = Blocks("yaml"), errors = Blocks("text");
-  ASSERT_EQ(files.size(), 2U);
+  ASSERT_EQ(files.size(), 3U);
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_EQ(ProblemsOf(files[0]), "");
+  std::istringstream draws(files[1]);
+  std::string random = files[0].substr(0, files[0].find("  sweep:"));
+  for (std::string line; std::getline(draws, line);) random += "  " + line + "\n";
+  EXPECT_EQ(ProblemsOf(random), "");
   std::string said;
-  for (const Problem& problem : Parse(files[1], "oops.yaml", false).problems) said += Format(problem) + "\n";
+  for (const Problem& problem : Parse(files[2], "oops.yaml", false).problems) said += Format(problem) + "\n";
   EXPECT_EQ(said, errors[0]);
 }
 

@@ -18,6 +18,7 @@
 
 #include "base/file/unique_fd.h"
 #include "coordinator/store/curve_store.h"
+#include "coordinator/store/sqlite_store.h"
 #include "coordinator/sweep/parse.h"
 #include "mixln/v1/session.grpc.pb.h"
 #include "mixln/v1/sweep.grpc.pb.h"
@@ -167,6 +168,10 @@ class CoordinatorTest : public testing::Test {
     options.state_dir = folder;
     options.fatal = [](const absl::Status& why) { FAIL() << why; };
     return options;
+  }
+  // Of the folder, on which no coordinator runs.
+  std::string ClusterId() const {
+    return (*coordinator::store::SqliteStore::Open(folder_ / "state.db", ""))->Load()->cluster_id;
   }
   // Calls a unary method of a stub with a deadline.
   template <typename Stub, typename Request, typename Response>
@@ -469,7 +474,7 @@ TEST_F(CoordinatorTest, ItsAddressesAndFolderAreItsOwn) {
 TEST_F(CoordinatorTest, CurvesWithoutATrialAreForgottenAtTheNextStart) {
   coordinator_.reset();
   {
-    auto curves = *coordinator::store::CurveStore::Open(folder_ / "metrics.db", {});
+    auto curves = *coordinator::store::CurveStore::Open(folder_ / "metrics.db", ClusterId(), {});
     v1::EventBatch batch;
     batch.set_trial_id("alpha-0");
     batch.add_events()->set_sequence(1);
@@ -477,7 +482,8 @@ TEST_F(CoordinatorTest, CurvesWithoutATrialAreForgottenAtTheNextStart) {
   }
   Start();
   coordinator_.reset();
-  EXPECT_TRUE((*coordinator::store::CurveStore::Open(folder_ / "metrics.db", {}))->TrialIds()->empty());
+  EXPECT_TRUE(
+      (*coordinator::store::CurveStore::Open(folder_ / "metrics.db", ClusterId(), {}))->TrialIds()->empty());
 }
 
 // A call of any method, as bytes.

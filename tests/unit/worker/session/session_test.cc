@@ -170,6 +170,23 @@ TEST_F(WorkerSession, RefusesACoordinatorOfALowerTerm) {
   EXPECT_FALSE(session_.welcomed());
 }
 
+TEST_F(WorkerSession, BelongsToTheFirstClusterThatWelcomedIt) {
+  Do(Connected{});
+  v1::CoordinatorMessage welcome;
+  welcome.mutable_welcome()->set_term(5);
+  welcome.mutable_welcome()->set_cluster_id("first");
+  const Output kept = Say(welcome);
+  ASSERT_NE(Ordered<KeepTerm>(kept), nullptr);
+  EXPECT_EQ(Ordered<KeepTerm>(kept)->cluster_id, "first");
+  Do(Disconnected{});
+  EXPECT_EQ(Do(Connected{}).messages[0].hello().cluster_id(), "first");
+  welcome.mutable_welcome()->set_cluster_id("second");
+  const Output refused = Say(welcome);
+  EXPECT_THAT(refused.close_reason, testing::HasSubstr("this worker belongs to first"));
+  EXPECT_TRUE(refused.orders.empty());
+  EXPECT_FALSE(session_.welcomed());
+}
+
 TEST_F(WorkerSession, KeepsAHigherTermBeforeItObeysIt) {
   Do(Connected{});
   const Output output = Welcome(9);
