@@ -37,6 +37,14 @@ namespace {
 constexpr int kMaxThreads = 512;
 constexpr std::chrono::milliseconds kShutdownLimit{1500};
 
+// Whether gRPC may be reached from other machines.
+rpc::Exposure GrpcExposure(const Coordinator::Options& options) {
+  return {.allowed = options.tls.any() || options.insecure_no_tls,
+          .remedy =
+              "give --tls-certificate, --tls-key and --tls-ca (`mixlnctl certs` makes them), or say with "
+              "--insecure-no-tls that whoever reaches it may do everything"};
+}
+
 std::string NewClusterId() {
   std::random_device random;
   return absl::StrFormat("%08x%08x", random(), random());
@@ -69,12 +77,21 @@ struct Coordinator::Parts {
 Coordinator::Coordinator() : parts_(std::make_unique<Parts>()) {}
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(Options options) {
-  const std::string listen = options.listen;
-  const std::string metrics_listen = options.metrics_listen;
+  // What can never do is refused before anything is touched.
+  if (options.tls.any()) {
+    if (auto status = rpc::CheckTls(options.tls, certificate::Use::kServer); !status.ok()) return status;
+  }
+  if (auto parsed = rpc::ParseListen(options.listen, GrpcExposure(options)); !parsed.ok())
+    return parsed.status();
+  if (!options.metrics_listen.empty()) {
+    const auto exposure = daemon::MetricsExposure(options.insecure_metrics);
+    if (auto parsed = rpc::ParseListen(options.metrics_listen, exposure); !parsed.ok())
+      return parsed.status();
+  }
   std::unique_ptr<Coordinator> coordinator(new Coordinator());
-  if (auto status = coordinator->Open(std::move(options)); !status.ok()) return status;
-  if (auto status = coordinator->ServeMetrics(metrics_listen); !status.ok()) return status;
-  if (auto status = coordinator->ServeGrpc(listen); !status.ok()) return status;
+  if (auto status = coordinator->Open(options); !status.ok()) return status;
+  if (auto status = coordinator->ServeMetrics(options); !status.ok()) return status;
+  if (auto status = coordinator->ServeGrpc(options); !status.ok()) return status;
   return coordinator;
 }
 
@@ -91,13 +108,8 @@ Coordinator::~Coordinator() {
   if (parts.loop != nullptr) parts.loop->Stop();
 }
 
-absl::Status Coordinator::Open(Options options) {
+absl::Status Coordinator::Open(const Options& options) {
   Parts& parts = *parts_;
-  // Addresses that can never do are refused before anything is touched.
-  if (auto parsed = rpc::ParseLoopback(options.listen); !parsed.ok()) return parsed.status();
-  if (!options.metrics_listen.empty()) {
-    if (auto parsed = rpc::ParseLoopback(options.metrics_listen); !parsed.ok()) return parsed.status();
-  }
   auto lock = store::TakeStateFolder(options.state_dir);
   if (!lock.ok()) return lock.status();
   parts.lock = std::move(*lock);
@@ -131,7 +143,6 @@ absl::Status Coordinator::Open(Options options) {
   }
   parts.curves->Delete(std::move(orphans));
 
-  options.control.version = std::string(base::version::kVersion);
   Loop::Effects effects{
       .send = [&parts](const auto& command) { parts.sessions.Send(command.session, command.message); },
       .close_session = [&parts](uint64_t session, const auto& why) { parts.sessions.Close(session, why); },
@@ -139,26 +150,28 @@ absl::Status Coordinator::Open(Options options) {
       .trials_deleted = [&parts](const auto& ids) { parts.curves->Delete(ids); },
       .fatal = options.fatal,
   };
-  Loop::Options loop_options{.control = std::move(options.control), .clock = base::ReadClock};
+  Loop::Options loop_options{.control = options.control, .clock = base::ReadClock};
+  loop_options.control.version = std::string(base::version::kVersion);
   parts.loop = std::make_unique<Loop>(*parts.store, parts.published, parts.metrics, std::move(effects),
                                       std::move(loop_options));
   return parts.loop->Start();
 }
 
-absl::Status Coordinator::ServeMetrics(const std::string& listen) {
-  if (listen.empty()) return absl::OkStatus();
+absl::Status Coordinator::ServeMetrics(const Options& options) {
+  if (options.metrics_listen.empty()) return absl::OkStatus();
   Parts& parts = *parts_;
   auto server = daemon::ServeMetrics(
-      listen, {parts.metrics.registry(), std::make_shared<StateGauges>(parts.published), parts.disk});
+      options.metrics_listen, daemon::MetricsExposure(options.insecure_metrics),
+      {parts.metrics.registry(), std::make_shared<StateGauges>(parts.published), parts.disk});
   if (!server.ok()) return server.status();
   parts.metrics_server = std::move(*server);
   metrics_address_ = parts.metrics_server.address;
   return absl::OkStatus();
 }
 
-absl::Status Coordinator::ServeGrpc(const std::string& listen) {
+absl::Status Coordinator::ServeGrpc(const Options& options) {
   Parts& parts = *parts_;
-  auto address = rpc::ParseLoopback(listen);
+  auto address = rpc::ParseListen(options.listen, GrpcExposure(options));
   if (!address.ok()) return address.status();
   if (auto status = rpc::TryBind(*address); !status.ok()) return status;
   parts.sweeps = std::make_unique<SweepService>(*parts.loop, parts.published);
@@ -178,14 +191,17 @@ absl::Status Coordinator::ServeGrpc(const std::string& listen) {
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(CountCalls(parts.metrics));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
-  builder.AddListeningPort(rpc::Format(*address), grpc::InsecureServerCredentials(), &address->port);
+  builder.AddListeningPort(
+      rpc::Format(*address),
+      options.tls.any() ? rpc::ServerTls(options.tls) : grpc::InsecureServerCredentials(), &address->port);
   builder.RegisterService(parts.sweeps.get());
   builder.RegisterService(parts.trials.get());
   builder.RegisterService(parts.workers.get());
   builder.RegisterService(parts.worker_sessions.get());
   parts.server = builder.BuildAndStart();
   if (parts.server == nullptr || address->port == 0)
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", listen, ": gRPC could not bind it"));
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", options.listen, ": gRPC could not bind it"));
   grpc_address_ = rpc::Format(*address);
   return absl::OkStatus();
 }

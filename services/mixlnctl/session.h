@@ -42,6 +42,7 @@ void AddResultsCommand(CLI::App& app, Session& session);     // results
 void AddExportCommand(CLI::App& app, Session& session);      // export
 void AddNodesCommand(CLI::App& app, Session& session);       // nodes
 void AddVersionCommand(CLI::App& app, Session& session);     // version
+void AddCertsCommands(CLI::App& app, Session& session);      // certs
 void AddCompletionCommand(CLI::App& app, Session& session);  // completion
 
 }  // namespace mixln::services::mixlnctl

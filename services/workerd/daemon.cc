@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/backoff/backoff.h"
 #include "base/clock/clock.h"
 #include "base/file/durable.h"
@@ -57,7 +58,7 @@ class Daemon {
         metrics_(std::move(metrics)),
         slots_(slots),
         wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        channel_(rpc::Connect(options.coordinator)) {
+        channel_(rpc::Connect(options.coordinator, options.tls)) {
     signal_fd_.reset(signalfd(-1, &options.stop_signals, SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
@@ -229,6 +230,9 @@ class Daemon {
 }  // namespace
 
 absl::Status RunDaemon(const DaemonOptions& options) {
+  if (options.tls.any()) {
+    if (auto status = rpc::CheckTls(options.tls, certificate::Use::kClient); !status.ok()) return status;
+  }
   for (const std::string& program : {options.trainer, options.prepare})
     if (access(program.c_str(), X_OK) != 0)
       return base::ErrnoStatus(errno,
@@ -248,7 +252,9 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   if (!agent.ok()) return agent.status();
   auto disk = std::make_shared<daemon::DiskGauges>(
       daemon::DiskGauges::Folders{{"state", options.state_dir}, {"artifacts", options.artifacts}});
-  auto metrics = daemon::ServeMetrics(options.metrics_listen, {(*agent)->metrics(), std::move(disk)});
+  auto metrics =
+      daemon::ServeMetrics(options.metrics_listen, daemon::MetricsExposure(options.insecure_metrics),
+                           {(*agent)->metrics(), std::move(disk)});
   if (!metrics.ok()) return metrics.status();
 
   worker::session::Options session_options;
@@ -259,7 +265,8 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   identity.set_hostname(Hostname());
   identity.set_version(std::string(base::version::kVersion));
   identity.mutable_slots()->Add(slots->begin(), slots->end());
-  identity.set_metrics_address(metrics->address);
+  identity.set_metrics_address(
+      absl::StrReplaceAll(metrics->address, {{"0.0.0.0", identity.hostname()}}));  // where others find it
   spdlog::info("{} slots, metrics at http://{}/metrics, state in {}, artifacts in {}", slots->size(),
                metrics->address, options.state_dir.string(), options.artifacts.string());
   worker::session::Session session(std::move(session_options), base::ReadClock().steady);
