@@ -13,15 +13,20 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "base/clock/clock.h"
 #include "base/version/version.h"
 #include "coordinator/store/sqlite_store.h"
 #include "coordinator/store/state_folder.h"
+#include "services/access/gate.h"
+#include "services/access/rules.h"
+#include "services/coordinatord/audit.h"
 #include "services/coordinatord/call_metrics.h"
 #include "services/coordinatord/sweep_service.h"
 #include "services/coordinatord/trial_service.h"
 #include "services/coordinatord/worker_admin_service.h"
 #include "services/coordinatord/worker_session_service.h"
+#include "services/daemon/certificate_gauges.h"
 #include "services/daemon/disk_gauges.h"
 #include "services/daemon/metrics_server.h"
 #include "services/rpc/address.h"
@@ -65,6 +70,9 @@ struct Coordinator::Parts {
       .worker = [this](const auto* before, const auto& now) { metrics.ObserveWorker(before, now); },
   }};
   std::unique_ptr<Loop> loop;
+  std::unique_ptr<AuditLog> audit;
+  std::unique_ptr<access::Callers> callers;  // null without TLS, as is the gate
+  std::unique_ptr<access::Gate> gate;
   std::unique_ptr<SweepService> sweeps;
   std::unique_ptr<TrialService> trials;
   std::unique_ptr<WorkerAdminService> workers;
@@ -80,6 +88,10 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(Options options)
   // What can never do is refused before anything is touched.
   if (options.tls.any()) {
     if (auto status = rpc::CheckTls(options.tls, certificate::Use::kServer); !status.ok()) return status;
+  } else if (!options.access.tokens.empty() || !options.access.revoked.empty()) {
+    return absl::InvalidArgumentError(
+        "--tokens and --revoked need TLS: without it nobody is asked who they are; give --tls-certificate, "
+        "--tls-key and --tls-ca");
   }
   if (auto parsed = rpc::ParseListen(options.listen, GrpcExposure(options)); !parsed.ok())
     return parsed.status();
@@ -90,6 +102,7 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(Options options)
   }
   std::unique_ptr<Coordinator> coordinator(new Coordinator());
   if (auto status = coordinator->Open(options); !status.ok()) return status;
+  if (auto status = coordinator->OpenAccess(options); !status.ok()) return status;
   if (auto status = coordinator->ServeMetrics(options); !status.ok()) return status;
   if (auto status = coordinator->ServeGrpc(options); !status.ok()) return status;
   return coordinator;
@@ -157,12 +170,45 @@ absl::Status Coordinator::Open(const Options& options) {
   return parts.loop->Start();
 }
 
+absl::Status Coordinator::OpenAccess(const Options& options) {
+  Parts& parts = *parts_;
+  auto audit = AuditLog::Open(options.state_dir / "audit.jsonl");
+  if (!audit.ok()) return audit.status();
+  parts.audit = std::move(*audit);
+  if (!options.tls.any()) return absl::OkStatus();
+  auto callers = access::Callers::Open(options.access);
+  if (!callers.ok()) return callers.status();
+  parts.callers = std::move(*callers);
+  const auto refused = [&parts](const access::Caller& caller, const std::string& method,
+                                const absl::Status& why) {
+    spdlog::warn("refused: {}", std::string(why.message()));
+    if (!access::FindRule(method)->changes) return;
+    parts.audit->Write({.who = certificate::Format(caller.identity),
+                        .certificate = caller.serial,
+                        .method = method,
+                        .outcome = absl::StatusCodeToString(why.code())},
+                       absl::Now());
+  };
+  const auto trouble = [](const absl::Status& status) {
+    if (status.ok()) {
+      spdlog::info("the files of tokens and revocations can be read again");
+    } else {
+      spdlog::error("what was known of tokens and revocations stays: {}", std::string(status.message()));
+    }
+  };
+  parts.gate = std::make_unique<access::Gate>(
+      *parts.callers,
+      access::Gate::Options{.limits = options.limits, .refused = refused, .trouble = trouble});
+  return absl::OkStatus();
+}
+
 absl::Status Coordinator::ServeMetrics(const Options& options) {
   if (options.metrics_listen.empty()) return absl::OkStatus();
   Parts& parts = *parts_;
-  auto server = daemon::ServeMetrics(
-      options.metrics_listen, daemon::MetricsExposure(options.insecure_metrics),
-      {parts.metrics.registry(), std::make_shared<StateGauges>(parts.published), parts.disk});
+  auto server =
+      daemon::ServeMetrics(options.metrics_listen, daemon::MetricsExposure(options.insecure_metrics),
+                           {parts.metrics.registry(), std::make_shared<StateGauges>(parts.published),
+                            parts.disk, std::make_shared<daemon::CertificateGauges>(options.tls)});
   if (!server.ok()) return server.status();
   parts.metrics_server = std::move(*server);
   metrics_address_ = parts.metrics_server.address;
@@ -179,7 +225,7 @@ absl::Status Coordinator::ServeGrpc(const Options& options) {
       TrialContext{*parts.loop, parts.published, *parts.curves, parts.sessions, parts.logs});
   parts.workers = std::make_unique<WorkerAdminService>(parts.published);
   parts.worker_sessions = std::make_unique<WorkerSessionService>(
-      SessionContext{*parts.loop, parts.sessions, *parts.curves, parts.logs});
+      SessionContext{*parts.loop, parts.sessions, *parts.curves, parts.logs, parts.callers.get()});
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -189,11 +235,17 @@ absl::Status Coordinator::ServeGrpc(const Options& options) {
   quota.SetMaxThreads(kMaxThreads);
   builder.SetResourceQuota(quota);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  auto credentials = grpc::InsecureServerCredentials();
+  if (parts.gate != nullptr) {
+    credentials = rpc::ServerTls(options.tls, options.access.tokens.empty() ? rpc::NoCertificate::kCutOff
+                                                                            : rpc::NoCertificate::kLetIn);
+    credentials->SetAuthMetadataProcessor(parts.gate->Processor());
+    interceptors.push_back(parts.gate->TrackCalls());
+  }
   interceptors.push_back(CountCalls(parts.metrics));
+  interceptors.push_back(RecordChanges(*parts.audit, parts.callers.get()));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
-  builder.AddListeningPort(
-      rpc::Format(*address),
-      options.tls.any() ? rpc::ServerTls(options.tls) : grpc::InsecureServerCredentials(), &address->port);
+  builder.AddListeningPort(rpc::Format(*address), credentials, &address->port);
   builder.RegisterService(parts.sweeps.get());
   builder.RegisterService(parts.trials.get());
   builder.RegisterService(parts.workers.get());

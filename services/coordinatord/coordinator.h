@@ -9,6 +9,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/control/options.h"
+#include "services/access/callers.h"
+#include "services/access/limiter.h"
 #include "services/rpc/tls.h"
 
 namespace mixln::services::coordinatord {
@@ -24,6 +26,9 @@ class Coordinator {
     rpc::TlsFiles tls = {};
     bool insecure_no_tls = false;
     bool insecure_metrics = false;
+    // Who else may come in, and who no longer; need TLS.
+    access::Callers::Files access = {};
+    access::Limiter::Options limits = {};
     // Folder of the databases, on a local disk; made if there is none.
     std::filesystem::path state_dir = {};
     // Times of the control plane; its version is filled in.
@@ -48,6 +53,7 @@ class Coordinator {
 
   Coordinator();
   absl::Status Open(const Options& options);
+  absl::Status OpenAccess(const Options& options);
   absl::Status ServeGrpc(const Options& options);
   absl::Status ServeMetrics(const Options& options);
 

@@ -58,6 +58,11 @@ int main(int argc, char** argv) {
   app.add_option("--tls-ca", options.tls.authorities,
                  "PEM file of the authorities that vouch for the other end")
       ->envname("MIXLN_TLS_CA");
+  app.add_option("--tokens", options.access.tokens,
+                 "file of tokens that speak for callers without a certificate; read again when it changes");
+  app.add_option(
+      "--revoked", options.access.revoked,
+      "file of identities and serial numbers that are no longer let in; read again when it changes");
   app.add_flag("--insecure-no-tls", options.insecure_no_tls,
                "serve gRPC off the loopback without TLS: whoever reaches it may do everything");
   app.add_flag("--insecure-metrics", options.insecure_metrics,

@@ -5,6 +5,7 @@
 
 #include "coordinator/store/curve_store.h"
 #include "mixln/v1/session.grpc.pb.h"
+#include "services/access/callers.h"
 #include "services/coordinatord/log_relay.h"
 #include "services/coordinatord/loop.h"
 #include "services/coordinatord/sessions.h"
@@ -17,6 +18,7 @@ struct SessionContext {
   Sessions& sessions;
   coordinator::store::CurveStore& curves;
   LogRelay& logs;
+  const access::Callers* callers;  // null without TLS: a worker is who it says
 };
 
 class WorkerSessionService : public v1::WorkerSessionService::CallbackService {

@@ -26,6 +26,7 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& global) {
   };
   add_file("--tls-certificate", global.tls.certificate, "PEM file of your certificate");
   add_file("--tls-key", global.tls.key, "PEM file of its private key");
+  add_file("--token-file", global.tls.token, "File of a token, where you have no certificate");
   add_file("--tls-ca", global.tls.authorities, "PEM file of the authority that vouches for the coordinator");
   for (CLI::App* sub : app.get_subcommands({})) AddGlobalOptions(*sub, global);
 }
@@ -110,6 +111,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddExportCommand(*app, session);
   AddNodesCommand(*app, session);
   AddCertsCommands(*app, session);
+  AddTokensCommands(*app, session);
   AddVersionCommand(*app, session);
   AddCompletionCommand(*app, session);
   AddGlobalOptions(*app, session.global);

@@ -13,10 +13,12 @@
 #include "absl/time/clock.h"
 #include "base/file/durable.h"
 #include "base/file/unique_fd.h"
-#include "base/text/suggest.h"
+#include "services/access/revocations.h"
 #include "services/certificate/authority.h"
 #include "services/certificate/certificate.h"
 #include "services/mixlnctl/exit_codes.h"
+#include "services/mixlnctl/lines.h"
+#include "services/mixlnctl/roles.h"
 #include "services/mixlnctl/session.h"
 
 namespace mixln::services::mixlnctl {
@@ -35,6 +37,7 @@ struct CertsOptions {
   std::string name;
   std::vector<std::string> hosts;
   std::vector<std::string> files;
+  std::string revoked;
 };
 
 fs::path Folder(const Io& io, const CertsOptions& options) {
@@ -94,22 +97,10 @@ absl::StatusOr<int> Init(Session& session, const CertsOptions& options) {
   return kOk;
 }
 
-absl::StatusOr<certificate::Identity> ReadIdentity(const CertsOptions& options) {
-  const auto role = certificate::ParseRole(options.role);
-  if (!role) {
-    const std::string near = base::Suggest(options.role, certificate::RoleNames());
-    return absl::InvalidArgumentError(absl::StrCat(
-        "there is no role \"", options.role, "\"",
-        near.empty() ? absl::StrCat(": give one of ", absl::StrJoin(certificate::RoleNames(), ", "))
-                     : absl::StrCat("; did you mean \"", near, "\"?")));
-  }
-  return certificate::MakeIdentity(*role, options.name);
-}
-
 absl::StatusOr<int> Issue(Session& session, const CertsOptions& options) {
   Io& io = session.io;
   const fs::path folder = Folder(io, options);
-  auto identity = ReadIdentity(options);
+  auto identity = ReadIdentity(options.role, options.name);
   if (!identity.ok()) return identity.status();
   certificate::Request request{.identity = *identity, .hosts = options.hosts};
   const bool server = identity->role == certificate::Role::kServer;
@@ -168,6 +159,21 @@ absl::StatusOr<int> Show(Session& session, const CertsOptions& options) {
   return kOk;
 }
 
+absl::StatusOr<int> Revoke(Session& session, const CertsOptions& options) {
+  const fs::path file =
+      options.revoked.empty() ? Folder(session.io, options) / "revoked" : fs::path(options.revoked);
+  const std::string line = options.name + "\n";
+  if (auto known = access::Revocations::Parse(line); !known.ok())
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.name,
+                     " is neither an identity such as worker/gpu-1 nor a serial number: `mixlnctl "
+                     "certs show` says both"));
+  if (auto status = AppendLine(file, line); !status.ok()) return status;
+  session.io.out << file.string() << "\n";
+  session.io.err << options.name << " is out within seconds, once the file is the coordinator's --revoked\n";
+  return kOk;
+}
+
 void AddFolder(CLI::App* command, CertsOptions& options) {
   command
       ->add_option("--dir", options.folder,
@@ -214,6 +220,19 @@ void AddCertsCommands(CLI::App& app, Session& session) {
   AddDays(issue_command, *issue, kCertificateDays);
   issue_command->callback(
       [&session, issue] { session.action = [&session, issue] { return Issue(session, *issue); }; });
+
+  auto revoke = std::make_shared<CertsOptions>();
+  CLI::App* revoke_command =
+      certs->add_subcommand("revoke", "Let a certificate, or all of an identity, in no longer");
+  revoke_command->add_option("who", revoke->name, "An identity such as worker/gpu-1, or a serial number")
+      ->required();
+  revoke_command
+      ->add_option("--file", revoke->revoked,
+                   "File of the coordinator's --revoked (default: `revoked` in the authority's folder)")
+      ->type_name("FILE");
+  AddFolder(revoke_command, *revoke);
+  revoke_command->callback(
+      [&session, revoke] { session.action = [&session, revoke] { return Revoke(session, *revoke); }; });
 
   auto show = std::make_shared<CertsOptions>();
   CLI::App* show_command =

@@ -22,7 +22,8 @@ std::filesystem::path UserFolder(const Io& io, const char* variable, const char*
 rpc::TlsFiles FilesOfEnvironment(const Io& io) {
   return {.certificate = io.env("MIXLN_TLS_CERTIFICATE"),
           .key = io.env("MIXLN_TLS_KEY"),
-          .authorities = io.env("MIXLN_TLS_CA")};
+          .authorities = io.env("MIXLN_TLS_CA"),
+          .token = io.env("MIXLN_TOKEN_FILE")};
 }
 
 // The TLS files of a context; relative paths start at the configuration file's folder.
@@ -30,7 +31,10 @@ rpc::TlsFiles FilesOf(const YAML::Node& context, const std::filesystem::path& fo
   const auto path = [&](const char* key) -> std::filesystem::path {
     return context[key] ? folder / context[key].as<std::string>() : std::filesystem::path();
   };
-  return {.certificate = path("tls-certificate"), .key = path("tls-key"), .authorities = path("tls-ca")};
+  return {.certificate = path("tls-certificate"),
+          .key = path("tls-key"),
+          .authorities = path("tls-ca"),
+          .token = path("token-file")};
 }
 
 // The address of a context in the configuration file; empty where neither the flag nor the file names one.
@@ -110,7 +114,8 @@ absl::StatusOr<Target> ResolveAddress(const Io& io, const GlobalOptions& options
 absl::StatusOr<Target> ResolveTarget(const Io& io, const GlobalOptions& options) {
   auto target = ResolveAddress(io, options);
   if (!target.ok()) return target;
-  for (const auto file : {&rpc::TlsFiles::certificate, &rpc::TlsFiles::key, &rpc::TlsFiles::authorities}) {
+  for (const auto file : {&rpc::TlsFiles::certificate, &rpc::TlsFiles::key, &rpc::TlsFiles::authorities,
+                          &rpc::TlsFiles::token}) {
     if (!(options.tls.*file).empty()) target->tls.*file = options.tls.*file;
   }
   return target;

@@ -16,7 +16,7 @@ inline constexpr const char* kDefaultAddress = "127.0.0.1:7410";
 struct GlobalOptions {
   std::string coordinator = {};  // --coordinator HOST:PORT
   std::string context = {};      // --context NAME
-  rpc::TlsFiles tls = {};        // --tls-certificate, --tls-key, --tls-ca
+  rpc::TlsFiles tls = {};        // --tls-certificate, --tls-key, --tls-ca, --token-file
 };
 
 struct Target {
@@ -34,8 +34,9 @@ std::filesystem::path CoordinatorAddressFile(const std::filesystem::path& state_
 
 // The first of: --coordinator, --context in the configuration file, MIXLN_COORDINATOR, that file's
 // current-context, the address file of a local `up`, 127.0.0.1:7410. A context brings its own TLS files,
-// anything else takes those of MIXLN_TLS_CERTIFICATE, MIXLN_TLS_KEY and MIXLN_TLS_CA; flags are above both.
-// INVALID_ARGUMENT, with file and line, for a configuration file that cannot be read or has no such context.
+// anything else takes those of MIXLN_TLS_CERTIFICATE, MIXLN_TLS_KEY, MIXLN_TLS_CA and MIXLN_TOKEN_FILE; flags
+// are above both. INVALID_ARGUMENT, with file and line, for a configuration file that cannot be read or has
+// no such context.
 absl::StatusOr<Target> ResolveTarget(const Io& io, const GlobalOptions& options);
 
 }  // namespace mixln::services::mixlnctl

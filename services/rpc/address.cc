@@ -44,9 +44,9 @@ absl::StatusOr<Address> ParseListen(const std::string& text, const Exposure& exp
     return absl::InvalidArgumentError(absl::StrCat(
         "cannot listen on ", text, ": give an IP address of this machine, or 0.0.0.0 for all of them"));
   if (!exposure.allowed)
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot listen on ", text, ", where other machines reach it, without TLS: ", exposure.remedy,
-        ", or listen on 127.0.0.1"));
+    return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", text,
+                                                      ", off the loopback, without TLS: ", exposure.remedy,
+                                                      ", or listen on 127.0.0.1"));
   return address;
 }
 

@@ -46,6 +46,10 @@ int main(int argc, char** argv) {
   app.add_option("--artifacts", options.artifacts,
                  "folder for checkpoints and prepared data, the same for all workers")
       ->capture_default_str();
+  app.add_option(
+      "--data-root", options.data_roots,
+      "folder that the data, tokenizers and initial weights of sweeps may lie in, links followed; several "
+      "times for several (default: anywhere)");
   app.add_option("--slots", options.slots,
                  "ranks at a time; 0: one a GPU, or 2 where there are two cores and no GPU")
       ->check(CLI::NonNegativeNumber)
