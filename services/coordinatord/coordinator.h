@@ -9,16 +9,26 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/control/options.h"
+#include "services/access/callers.h"
+#include "services/access/limiter.h"
+#include "services/rpc/tls.h"
 
 namespace mixln::services::coordinatord {
 
 class Coordinator {
  public:
   struct Options {
-    // Where to serve gRPC and /metrics: host:port on the loopback; port 0: any free one. No /metrics when
-    // that is empty.
+    // Where to serve gRPC and /metrics: host:port; port 0: any free one. No /metrics when that is empty.
     std::string listen = "127.0.0.1:7410";
     std::string metrics_listen = "127.0.0.1:7411";
+    // With these files gRPC is served with TLS. Without, it stays on the loopback unless `insecure_no_tls`;
+    // so does /metrics unless `insecure_metrics`.
+    rpc::TlsFiles tls = {};
+    bool insecure_no_tls = false;
+    bool insecure_metrics = false;
+    // Who else may come in, and who no longer; need TLS.
+    access::Callers::Files access = {};
+    access::Limiter::Options limits = {};
     // Folder of the databases, on a local disk; made if there is none.
     std::filesystem::path state_dir = {};
     // Times of the control plane; its version is filled in.
@@ -42,9 +52,10 @@ class Coordinator {
   struct Parts;
 
   Coordinator();
-  absl::Status Open(Options options);
-  absl::Status ServeGrpc(const std::string& listen);
-  absl::Status ServeMetrics(const std::string& listen);
+  absl::Status Open(const Options& options);
+  absl::Status OpenAccess(const Options& options);
+  absl::Status ServeGrpc(const Options& options);
+  absl::Status ServeMetrics(const Options& options);
 
   std::unique_ptr<Parts> parts_;
   std::string grpc_address_;

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "mixln/v1/session.pb.h"
@@ -17,13 +18,14 @@ namespace mixln::services::coordinatord {
 
 class LogRelay {
  public:
-  // Numbers the request, hands it to `send` (false: there is nobody to send it to), and waits for its answer.
-  // UNAVAILABLE: the worker cannot be reached, or does not answer within `limit`, or Stop was called.
-  absl::StatusOr<v1::LogChunk> Ask(v1::LogRequest request,
+  // Numbers the request, hands it to `send` (false: there is nobody to send it to), and waits for the
+  // worker's answer. UNAVAILABLE: the worker cannot be reached, or does not answer within `limit`, or Stop
+  // was called.
+  absl::StatusOr<v1::LogChunk> Ask(const std::string& worker_id, v1::LogRequest request,
                                    const std::function<bool(const v1::LogRequest&)>& send,
                                    std::chrono::milliseconds limit);
-  // An answer has come; one that nobody waits for is dropped.
-  void Deliver(v1::LogChunk chunk);
+  // The worker has answered; what it was not asked for, or nobody waits for any more, is dropped.
+  void Deliver(const std::string& worker_id, v1::LogChunk chunk);
   // Ends all waiting.
   void Stop();
 
@@ -32,7 +34,11 @@ class LogRelay {
   std::condition_variable arrived_;
   bool stopped_ = false;
   uint64_t last_ = 0;
-  std::map<uint64_t, std::optional<v1::LogChunk>> waiting_;
+  struct Question {
+    std::string worker_id;
+    std::optional<v1::LogChunk> answer = {};
+  };
+  std::map<uint64_t, Question> waiting_;
 };
 
 }  // namespace mixln::services::coordinatord

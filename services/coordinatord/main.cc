@@ -58,6 +58,24 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--metrics-listen", options.metrics_listen, "host:port to serve /metrics on; empty: do not")
       ->capture_default_str();
+  app.add_option(
+         "--tls-certificate", options.tls.certificate,
+         "PEM file of this coordinator's certificate; read again when it changes, as are the next two")
+      ->envname("MIXLN_TLS_CERTIFICATE");
+  app.add_option("--tls-key", options.tls.key, "PEM file of the certificate's private key")
+      ->envname("MIXLN_TLS_KEY");
+  app.add_option("--tls-ca", options.tls.authorities,
+                 "PEM file of the authorities that vouch for the other end")
+      ->envname("MIXLN_TLS_CA");
+  app.add_option("--tokens", options.access.tokens,
+                 "file of tokens that speak for callers without a certificate; read again when it changes");
+  app.add_option(
+      "--revoked", options.access.revoked,
+      "file of identities and serial numbers that are no longer let in; read again when it changes");
+  app.add_flag("--insecure-no-tls", options.insecure_no_tls,
+               "serve gRPC off the loopback without TLS: whoever reaches it may do everything");
+  app.add_flag("--insecure-metrics", options.insecure_metrics,
+               "serve /metrics off the loopback: whoever reaches it may read it");
   app.add_option("--state-dir", options.state_dir, "folder of the databases, on a local disk")
       ->capture_default_str();
   app.add_option("--address-file", address_file,
@@ -89,6 +107,8 @@ int main(int argc, char** argv) {
   if (!coordinator.ok()) return Explain(coordinator.status());
   const std::string grpc_address = (*coordinator)->grpc_address();
   const std::string metrics_address = (*coordinator)->metrics_address();
+  if (options.insecure_no_tls && !options.tls.any())
+    spdlog::warn("gRPC is served without TLS: whoever reaches {} may do everything", grpc_address);
   spdlog::info("serving gRPC on {}, /metrics on {}, state in {}", grpc_address, metrics_address,
                options.state_dir.string());
   if (!address_file.empty()) {

@@ -164,7 +164,7 @@ absl::Status TrialService::Relay(grpc::ServerContext& call, const v1::ReadLogReq
     const TrialRow now = context_.published.Trial(request.trial_id());
     const v1::Attempt* same = now == nullptr ? nullptr : FindAttempt(*now, attempt->fence().epoch());
     const bool ended = same == nullptr || same->has_end_time();
-    const auto chunk = context_.logs.Ask(ask, send, kLogAnswerLimit);
+    const auto chunk = context_.logs.Ask(worker_id, ask, send, kLogAnswerLimit);
     if (!chunk.ok()) return chunk.status();
     if (!chunk->error().empty()) {
       // The rank's log appears with the rank.

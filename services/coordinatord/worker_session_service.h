@@ -5,6 +5,7 @@
 
 #include "coordinator/store/curve_store.h"
 #include "mixln/v1/session.grpc.pb.h"
+#include "services/access/callers.h"
 #include "services/coordinatord/log_relay.h"
 #include "services/coordinatord/loop.h"
 #include "services/coordinatord/sessions.h"
@@ -18,6 +19,7 @@ struct SessionContext {
   coordinator::store::CurveStore& curves;
   LogRelay& logs;
   Metrics& metrics;
+  const access::Callers* callers;  // null without TLS: a worker is who it says
 };
 
 // Takes messages as bytes: gRPC ends a stream with bytes that it cannot read as if it had ended well.

@@ -30,6 +30,14 @@ void WorkerStream::Begin(grpc::CallbackServerContext& call) {
     Close(status);
     return;
   }
+  if (context_.callers != nullptr) {
+    const auto caller = context_.callers->Identify(call.client_metadata(), *call.auth_context());
+    if (!caller.ok()) {
+      Close(caller.status());
+      return;
+    }
+    certified_id_ = caller->identity.name;
+  }
   const std::weak_ptr<WorkerStream> weak = weak_from_this();
   session_ = context_.sessions.Add({
       .send =
@@ -75,6 +83,12 @@ void WorkerStream::Take(const v1::WorkerMessage& message) {
 }
 
 void WorkerStream::Greet(const v1::Hello& hello) {
+  if (!certified_id_.empty() && hello.worker_id() != certified_id_) {
+    Close(absl::PermissionDeniedError(absl::StrCat("worker ", hello.worker_id(),
+                                                   " shows the certificate of worker ", certified_id_,
+                                                   ": a worker is called as its certificate says")));
+    return;
+  }
   worker_id_ = hello.worker_id();
   context_.loop.Submit(control::WorkerConnected{.session = session_, .hello = hello},
                        [self = shared_from_this()](const Loop::Answer& answer) {
@@ -97,7 +111,7 @@ void WorkerStream::Handle(const v1::WorkerMessage& message) {
       break;
     case v1::WorkerMessage::kEvents: Record(message.events()); break;
     case v1::WorkerMessage::kLog:
-      context_.logs.Deliver(message.log());
+      context_.logs.Deliver(worker_id_, message.log());
       ReadNext();
       break;
     case v1::WorkerMessage::kHello:

@@ -49,7 +49,8 @@ class WorkerStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   const SessionContext context_;
   std::shared_ptr<WorkerStream> self_;  // until OnDone
   uint64_t session_ = 0;
-  std::string worker_id_;  // empty before Hello
+  std::string certified_id_;  // by its certificate; empty without TLS
+  std::string worker_id_;     // empty before Hello
   grpc::ByteBuffer incoming_;
 
   std::mutex mutex_;

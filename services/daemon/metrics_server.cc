@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "services/rpc/address.h"
 
 namespace mixln::services::daemon {
 namespace {
@@ -13,9 +12,14 @@ constexpr size_t kThreads = 2;  // a scrape that hangs does not keep the next on
 
 }  // namespace
 
-absl::StatusOr<MetricsServer> ServeMetrics(const std::string& listen,
+rpc::Exposure MetricsExposure(bool insecure_metrics) {
+  return {.allowed = insecure_metrics,
+          .remedy = "/metrics has none, so say with --insecure-metrics that everybody may read it"};
+}
+
+absl::StatusOr<MetricsServer> ServeMetrics(const std::string& listen, const rpc::Exposure& exposure,
                                            std::vector<std::shared_ptr<prometheus::Collectable>> series) {
-  auto address = rpc::ParseLoopback(listen);
+  auto address = rpc::ParseListen(listen, exposure);
   if (!address.ok()) return address.status();
   // Debian builds the exposer's web server without IPv6.
   if (address->host.find(':') != std::string::npos)

@@ -21,6 +21,13 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& global) {
   app.add_option("--context", global.context, "Context of the configuration file to use")
       ->type_name("NAME")
       ->group("Connection");
+  const auto add_file = [&](const char* flag, std::filesystem::path& file, const char* what) {
+    app.add_option(flag, file, what)->type_name("FILE")->group("Connection");
+  };
+  add_file("--tls-certificate", global.tls.certificate, "PEM file of your certificate");
+  add_file("--tls-key", global.tls.key, "PEM file of its private key");
+  add_file("--token-file", global.tls.token, "File of a token, where you have no certificate");
+  add_file("--tls-ca", global.tls.authorities, "PEM file of the authority that vouches for the coordinator");
   for (CLI::App* sub : app.get_subcommands({})) AddGlobalOptions(*sub, global);
 }
 
@@ -106,6 +113,8 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddResultsCommand(*app, session);
   AddExportCommand(*app, session);
   AddNodesCommand(*app, session);
+  AddCertsCommands(*app, session);
+  AddTokensCommands(*app, session);
   AddVersionCommand(*app, session);
   AddCompletionCommand(*app, session);
   AddGlobalOptions(*app, session.global);

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/backoff/backoff.h"
 
@@ -32,9 +33,14 @@ absl::Status NobodyAnswers(const Target& target, const std::string& reason) {
   const bool obvious =
       target.origin == "default" || target.origin == "--coordinator" || target.origin == "mixlnctl up";
   const std::string said = obvious ? "" : absl::StrCat(", which ", target.origin, " names");
+  std::string advice = "start one with `mixlnctl up`, or name another with --coordinator";
+  if (target.tls.any()) {
+    advice = "is one there, does it serve TLS, and does its --tls-ca vouch for your certificate?";
+  } else if (!absl::StrContains(reason, "refused")) {
+    absl::StrAppend(&advice, "; one that serves TLS wants --tls-certificate, --tls-key and --tls-ca");
+  }
   return absl::UnavailableError(
-      absl::StrCat("no coordinator answers at ", target.address, said, " (", reason,
-                   "): start one with `mixlnctl up`, or name another with --coordinator"));
+      absl::StrCat("no coordinator answers at ", target.address, said, " (", reason, "): ", advice));
 }
 
 }  // namespace
@@ -47,7 +53,10 @@ Client::Client(Target target, std::shared_ptr<grpc::Channel> channel)
       workers_(v1::WorkerAdminService::NewStub(channel_)) {}
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const Target& target) {
-  auto channel = rpc::Connect(target.address);
+  if (target.tls.any()) {
+    if (auto status = rpc::CheckTls(target.tls, certificate::Use::kClient); !status.ok()) return status;
+  }
+  auto channel = rpc::Connect(target.address, target.tls);
   const auto deadline = std::chrono::system_clock::now() +
                         std::chrono::milliseconds(static_cast<int64_t>(kConnectSeconds * 1000));
   auto state = channel->GetState(/*try_to_connect=*/true);

@@ -45,6 +45,8 @@ void AddResultsCommand(CLI::App& app, Session& session);     // results
 void AddExportCommand(CLI::App& app, Session& session);      // export
 void AddNodesCommand(CLI::App& app, Session& session);       // nodes
 void AddVersionCommand(CLI::App& app, Session& session);     // version
+void AddCertsCommands(CLI::App& app, Session& session);      // certs
+void AddTokensCommands(CLI::App& app, Session& session);     // tokens
 void AddCompletionCommand(CLI::App& app, Session& session);  // completion
 
 }  // namespace mixln::services::mixlnctl

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/file/durable.h"
@@ -21,6 +22,7 @@ struct Flags {
   std::string request_file;
   std::string cache;
   std::string split = "paragraph";
+  std::vector<std::filesystem::path> data_roots;
   int threads = 0;
   worker::tokenize::Request request;
 };
@@ -47,6 +49,7 @@ absl::StatusOr<worker::tokenize::Prepared> Run(const Flags& flags, Reporter& rep
   if (!request.ok()) return request.status();
   worker::tokenize::PrepareOptions options;
   options.cache = std::filesystem::absolute(flags.cache);
+  options.data_roots = flags.data_roots;
   // The cores that this process may use: an agent pins what it starts.
   cpu_set_t cores;
   const bool known = sched_getaffinity(0, sizeof cores, &cores) == 0;
@@ -63,6 +66,9 @@ int Main(int argc, char** argv) {
   auto* request =
       app.add_option("--request", flags.request_file, "a DataSpec as JSON, as the agent writes it");
   app.add_option("--cache", flags.cache, "folder that prepared data is kept in")->required();
+  app.add_option(
+      "--data-root", flags.data_roots,
+      "folder that sources and tokenizers may lie in; several times for several (default: anywhere)");
   app.add_option("--threads", flags.threads, "threads that tokenize (default: all cores)")
       ->check(CLI::Range(1, 1024));
   auto* source = app.add_option("--source", flags.request.source,

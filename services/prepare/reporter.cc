@@ -77,7 +77,8 @@ int Reporter::Finish(const absl::StatusOr<worker::tokenize::Prepared>& prepared)
 int ExitCode(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk: return 0;
-    case absl::StatusCode::kInvalidArgument: return 64;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kPermissionDenied: return 64;
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kDataLoss: return 65;
     default: return 74;

@@ -22,9 +22,14 @@ bool IsLoopback(const std::string& host) {
   return inet_pton(AF_INET, host.c_str(), &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
 }
 
+bool IsIpAddress(const std::string& host) {
+  in6_addr bytes{};
+  return inet_pton(AF_INET, host.c_str(), &bytes) == 1 || inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
+}
+
 }  // namespace
 
-absl::StatusOr<Address> ParseLoopback(const std::string& text) {
+absl::StatusOr<Address> ParseListen(const std::string& text, const Exposure& exposure) {
   const size_t colon = text.rfind(':');
   Address address;
   if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(text.substr(colon + 1), &address.port) ||
@@ -34,11 +39,14 @@ absl::StatusOr<Address> ParseLoopback(const std::string& text) {
   address.host = text.substr(0, colon);
   if (absl::StartsWith(address.host, "[") && absl::EndsWith(address.host, "]"))
     address.host = address.host.substr(1, address.host.size() - 2);
-  if (!IsLoopback(address.host))
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot listen on ", text,
-        ": this release has no TLS yet, so it listens on the loopback only (127.0.0.1); reach it "
-        "from elsewhere through an SSH tunnel"));
+  if (IsLoopback(address.host)) return address;
+  if (!IsIpAddress(address.host))
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot listen on ", text, ": give an IP address of this machine, or 0.0.0.0 for all of them"));
+  if (!exposure.allowed)
+    return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", text,
+                                                      ", off the loopback, without TLS: ", exposure.remedy,
+                                                      ", or listen on 127.0.0.1"));
   return address;
 }
 

@@ -8,12 +8,14 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "services/rpc/tls.h"
 
 namespace mixln::services::rpc {
 
-// A channel to `address` (host:port), without TLS and never through a proxy. It connects by itself, again and
-// again with a back-off of at most 2 s, and notices a dead peer within 15 s (keepalive).
-std::shared_ptr<grpc::Channel> Connect(const std::string& address);
+// A channel to `address` (host:port), with TLS where there are files for it, and never through a proxy. It
+// connects by itself, again and again with a back-off of at most 2 s, and notices a dead peer within 15 s
+// (keepalive).
+std::shared_ptr<grpc::Channel> Connect(const std::string& address, const TlsFiles& tls = {});
 
 // Sets a call's deadline (0: none, for streams that live long) and says this client's version to the server.
 void Prepare(grpc::ClientContext& context, double deadline_seconds);

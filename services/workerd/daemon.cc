@@ -17,11 +17,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/backoff/backoff.h"
 #include "base/clock/clock.h"
 #include "base/file/durable.h"
 #include "base/file/unique_fd.h"
 #include "base/version/version.h"
+#include "services/daemon/certificate_gauges.h"
 #include "services/daemon/disk_gauges.h"
 #include "services/daemon/metrics_server.h"
 #include "services/rpc/client.h"
@@ -50,14 +52,15 @@ std::string Hostname() {
 class Daemon {
  public:
   Daemon(const DaemonOptions& options, std::unique_ptr<worker::agent::Agent> agent,
-         worker::session::Session session, daemon::MetricsServer metrics, int slots)
+         worker::session::Session session, daemon::MetricsServer metrics, std::string worker_id, int slots)
       : options_(options),
         agent_(std::move(agent)),
         session_(std::move(session)),
         metrics_(std::move(metrics)),
+        worker_id_(std::move(worker_id)),
         slots_(slots),
         wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        channel_(rpc::Connect(options.coordinator)) {
+        channel_(rpc::Connect(options.coordinator, options.tls)) {
     signal_fd_.reset(signalfd(-1, &options.stop_signals, SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
@@ -159,14 +162,13 @@ class Daemon {
   }
 
   void OnWelcomed() {
-    spdlog::info("connected to the coordinator at {} as worker {}, term {}", options_.coordinator,
-                 agent_->state().worker_id(), session_.highest_term());
+    spdlog::info("connected to the coordinator at {} as worker {}, term {}", options_.coordinator, worker_id_,
+                 session_.highest_term());
     retries_ = 0;
     complaint_.clear();
     refused_since_.reset();
     if (std::exchange(was_welcomed_, true) || options_.address_file.empty()) return;
-    const nlohmann::json address{
-        {"metrics", metrics_.address}, {"pid", getpid()}, {"worker_id", agent_->state().worker_id()}};
+    const nlohmann::json address{{"metrics", metrics_.address}, {"pid", getpid()}, {"worker_id", worker_id_}};
     fatal_ = base::WriteFileDurably(options_.address_file, address.dump() + "\n");
   }
 
@@ -207,6 +209,7 @@ class Daemon {
   std::unique_ptr<worker::agent::Agent> agent_;
   worker::session::Session session_;
   daemon::MetricsServer metrics_;
+  const std::string worker_id_;
   const int slots_;
   base::UniqueFd wake_fd_;
   base::UniqueFd signal_fd_;
@@ -226,9 +229,24 @@ class Daemon {
   absl::Status fatal_;
 };
 
+// The name of the worker that the certificate is for.
+absl::StatusOr<std::string> CertifiedName(const rpc::TlsFiles& files) {
+  auto pem = base::ReadFile(files.certificate);
+  if (!pem.ok()) return pem.status();
+  auto certificate = certificate::Parse(*pem);
+  if (!certificate.ok()) return certificate.status();
+  if (certificate->identity && certificate->identity->role == certificate::Role::kWorker)
+    return certificate->identity->name;
+  return absl::FailedPreconditionError(absl::StrCat(
+      files.certificate.string(), " is no worker's: make one with `mixlnctl certs issue worker NAME`"));
+}
+
 }  // namespace
 
 absl::Status RunDaemon(const DaemonOptions& options) {
+  if (options.tls.any()) {
+    if (auto status = rpc::CheckTls(options.tls, certificate::Use::kClient); !status.ok()) return status;
+  }
   for (const std::string& program : {options.trainer, options.prepare})
     if (access(program.c_str(), X_OK) != 0)
       return base::ErrnoStatus(errno,
@@ -238,6 +256,7 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   worker::agent::AgentOptions agent_options;
   agent_options.state_folder = options.state_dir;
   agent_options.artifacts = options.artifacts;
+  agent_options.data_roots = options.data_roots;
   agent_options.shim_program = options.program;
   agent_options.trainer = options.trainer;
   agent_options.prepare = options.prepare;
@@ -248,7 +267,9 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   if (!agent.ok()) return agent.status();
   auto disk = std::make_shared<daemon::DiskGauges>(
       daemon::DiskGauges::Folders{{"state", options.state_dir}, {"artifacts", options.artifacts}});
-  auto metrics = daemon::ServeMetrics(options.metrics_listen, {(*agent)->metrics(), std::move(disk)});
+  auto metrics = daemon::ServeMetrics(
+      options.metrics_listen, daemon::MetricsExposure(options.insecure_metrics),
+      {(*agent)->metrics(), std::move(disk), std::make_shared<daemon::CertificateGauges>(options.tls)});
   if (!metrics.ok()) return metrics.status();
 
   worker::session::Options session_options;
@@ -256,15 +277,22 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   session_options.highest_term = (*agent)->state().highest_term();
   v1::Hello& identity = session_options.identity;
   identity.set_worker_id((*agent)->state().worker_id());
+  if (options.tls.any()) {  // the coordinator knows it by its certificate
+    auto certified = CertifiedName(options.tls);
+    if (!certified.ok()) return certified.status();
+    identity.set_worker_id(*certified);
+  }
   identity.set_instance((*agent)->state().instance());
   identity.set_hostname(Hostname());
   identity.set_version(std::string(base::version::kVersion));
   identity.mutable_slots()->Add(slots->begin(), slots->end());
-  identity.set_metrics_address(metrics->address);
+  identity.set_metrics_address(
+      absl::StrReplaceAll(metrics->address, {{"0.0.0.0", identity.hostname()}}));  // where others find it
   spdlog::info("{} slots, metrics at http://{}/metrics, state in {}, artifacts in {}", slots->size(),
                metrics->address, options.state_dir.string(), options.artifacts.string());
+  std::string worker_id = identity.worker_id();
   worker::session::Session session(std::move(session_options), base::ReadClock().steady);
-  return Daemon(options, std::move(*agent), std::move(session), std::move(*metrics),
+  return Daemon(options, std::move(*agent), std::move(session), std::move(*metrics), std::move(worker_id),
                 static_cast<int>(slots->size()))
       .Run();
 }

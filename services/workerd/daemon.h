@@ -5,16 +5,21 @@
 #include <csignal>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "services/rpc/tls.h"
 #include "worker/pulse/hang.h"
 
 namespace mixln::services::workerd {
 
 struct DaemonOptions {
   std::string coordinator = "127.0.0.1:7410";
+  rpc::TlsFiles tls = {};         // none: the coordinator is called without TLS
+  bool insecure_metrics = false;  // /metrics may be served off the loopback
   std::filesystem::path state_dir;
   std::filesystem::path artifacts;
+  std::vector<std::filesystem::path> data_roots = {};  // where sweeps' data may lie; none: anywhere
   int slots = 0;  // 0: as many as the machine suggests (worker/agent/slots.h)
   std::string metrics_listen = "127.0.0.1:7412";
   std::string ranks_address = "127.0.0.1";

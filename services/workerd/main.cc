@@ -30,12 +30,26 @@ int main(int argc, char** argv) {
   app.add_option("--coordinator", options.coordinator, "host:port of the coordinator")
       ->envname("MIXLN_COORDINATOR")
       ->capture_default_str();
+  app.add_option("--tls-certificate", options.tls.certificate,
+                 "PEM file of this worker's certificate; read again when it changes, as are the next two")
+      ->envname("MIXLN_TLS_CERTIFICATE");
+  app.add_option("--tls-key", options.tls.key, "PEM file of the certificate's private key")
+      ->envname("MIXLN_TLS_KEY");
+  app.add_option("--tls-ca", options.tls.authorities,
+                 "PEM file of the authorities that vouch for the other end")
+      ->envname("MIXLN_TLS_CA");
+  app.add_flag("--insecure-metrics", options.insecure_metrics,
+               "serve /metrics off the loopback: whoever reaches it may read it");
   app.add_option("--state-dir", options.state_dir,
                  "folder for this worker's identity and its ranks, on a local disk")
       ->capture_default_str();
   app.add_option("--artifacts", options.artifacts,
                  "folder for checkpoints and prepared data, the same for all workers")
       ->capture_default_str();
+  app.add_option(
+      "--data-root", options.data_roots,
+      "folder that the data, tokenizers and initial weights of sweeps may lie in, links followed; several "
+      "times for several (default: anywhere)");
   app.add_option("--slots", options.slots,
                  "ranks at a time; 0: one a GPU, or 2 where there are two cores and no GPU")
       ->check(CLI::NonNegativeNumber)

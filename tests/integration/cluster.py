@@ -92,6 +92,8 @@ class LogFollower:
 class Cluster(contextlib.AbstractContextManager):
     """A coordinator and its workers below a temporary folder; all are gone after the with-block."""
 
+    host = "127.0.0.1"  # where the coordinator listens
+
     def __init__(self, *coordinator_flags):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mixln-test-"))
         self.coordinator_flags = coordinator_flags
@@ -113,8 +115,8 @@ class Cluster(contextlib.AbstractContextManager):
 
     def start_coordinator(self):
         self.coordinator = Daemon(
-            "coordinator", self.folder, BIN / "mixln-coordinator", "--listen", f"127.0.0.1:{self.port}",
-            "--metrics-listen", "127.0.0.1:0", "--state-dir", self.coordinator_folder, *self.coordinator_flags)
+            "coordinator", self.folder, BIN / "mixln-coordinator", "--listen", f"{self.host}:{self.port}",
+            "--metrics-listen", f"{self.host}:0", "--state-dir", self.coordinator_folder, *self.coordinator_flags)
         self.port = int(self.coordinator.address["grpc"].rsplit(":", 1)[1])
 
     def start_worker(self, name="worker", *flags):

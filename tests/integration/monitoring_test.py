@@ -16,6 +16,7 @@ import urllib.request
 
 import yaml
 
+import certs
 import cluster as clusters
 
 DEPLOY = clusters.ROOT / "deploy"
@@ -82,9 +83,12 @@ def selectors(expression):
 class Monitoring(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = clusters.Cluster()
+        cls.certs = tempfile.TemporaryDirectory()
+        authority = certs.Certs(cls.certs.name)
+        cls.cluster = certs.SecureCluster(authority)
         try:
-            workers = [cls.cluster.start_worker(name, "--slots", "1") for name in ("one", "two")]
+            workers = [cls.cluster.start_worker(name, *authority.flags(authority.issue("worker", name)), "--slots", "1")
+                       for name in ("one", "two")]
             cls.prometheus = Prometheus(cls.cluster.folder, cls.cluster.coordinator.address["metrics"],
                                         [w.address["metrics"] for w in workers])
             source = cls.cluster.write("corpus.txt", clusters.corpus_text())
@@ -105,6 +109,7 @@ class Monitoring(unittest.TestCase):
         if hasattr(cls, "prometheus"):
             cls.prometheus.end()
         cls.cluster.__exit__(None)
+        cls.certs.cleanup()
 
     def answers(self, expression):
         """Its result; a rate needs two scrapes, so look again for a while."""

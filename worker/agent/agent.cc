@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/file/below.h"
 #include "base/file/durable.h"
 #include "worker/agent/artifacts.h"
 #include "worker/agent/log_file.h"
@@ -73,7 +74,8 @@ session::PrepareFailed PrepareFailure(const AttemptKey& key, v1::FailureCause ca
 Agent::Agent(AgentOptions options, StateFolder state)
     : options_(std::move(options)),
       state_(std::move(state)),
-      preparer_({options_.prepare, state_.root() / "prepare", options_.artifacts / "data"}) {}
+      preparer_(
+          {options_.prepare, state_.root() / "prepare", options_.artifacts / "data", options_.data_roots}) {}
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Open(AgentOptions options) {
   options.artifacts = fs::absolute(options.artifacts).lexically_normal();
@@ -140,6 +142,12 @@ absl::Status Agent::Prepare(const v1::Reserve& reserve, std::vector<session::Eve
   if (auto kept = state_.KeepAttempt(run.record); !kept.ok()) {
     answers.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, kept));
     return absl::OkStatus();
+  }
+  if (const std::string& from = reserve.spec().init().from(); !from.empty()) {
+    if (auto allowed = base::CheckBelow(from, options_.data_roots); !allowed.ok()) {
+      answers.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_BAD_CONFIG, allowed));
+      return absl::OkStatus();
+    }
   }
   if (auto asked = preparer_.Request(key, reserve.spec().data()); !asked.ok())
     answers.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, asked));

@@ -35,6 +35,8 @@ struct AgentOptions {
   std::string shim_program;  // a program with the subcommand rank-shim: mixln-worker
   std::string trainer;       // mixln-trainer
   std::string prepare;       // mixln-prepare
+  // Folders that a sweep's data, tokenizers and initial weights may lie in; none: anywhere.
+  std::vector<std::filesystem::path> data_roots = {};
   std::vector<v1::Slot> slots;
   std::string ranks_address = "127.0.0.1";  // IPv4, where ranks on other hosts reach the ranks here
   base::Duration stop_grace = base::Seconds(30);

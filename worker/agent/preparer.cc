@@ -61,8 +61,10 @@ absl::Status Preparer::Request(const session::AttemptKey& key, const v1::DataSpe
   fcntl(output[0], F_SETFL, O_NONBLOCK);
   SpawnOptions spawn;
   spawn.fds = {{write_end.get(), 1}, {log.get(), 2}};
-  auto process =
-      Spawn({options_.program, "--request", request_file, "--cache", options_.cache.string()}, spawn);
+  std::vector<std::string> command{options_.program, "--request", request_file, "--cache",
+                                   options_.cache.string()};
+  for (const auto& root : options_.data_roots) command.insert(command.end(), {"--data-root", root.string()});
+  auto process = Spawn(command, spawn);
   if (!process.ok()) return process.status();
   job.pid = process->pid;
   job.pidfd = std::move(process->pidfd);

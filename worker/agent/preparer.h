@@ -21,9 +21,10 @@ namespace mixln::worker::agent {
 class Preparer {
  public:
   struct Options {
-    std::string program;           // mixln-prepare
-    std::filesystem::path folder;  // for requests and logs
-    std::filesystem::path cache;   // where the shards go
+    std::string program;                                 // mixln-prepare
+    std::filesystem::path folder;                        // for requests and logs
+    std::filesystem::path cache;                         // where the shards go
+    std::vector<std::filesystem::path> data_roots = {};  // where sources may lie; none: anywhere
   };
   // What Poll found out.
   struct Result {

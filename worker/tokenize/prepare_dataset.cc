@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/file/below.h"
 #include "base/file/durable.h"
 #include "base/file/lock_file.h"
 #include "worker/corpus/content_hash.h"
@@ -35,11 +36,21 @@ struct Sources {
   uint64_t bytes = 0;
 };
 
+// The part of a pattern up to its first wild card: nothing that matches lies above it.
+fs::path FixedPart(const std::string& pattern) {
+  const size_t wild = pattern.find_first_of("*?[{~");
+  return wild == std::string::npos ? fs::path(pattern) : fs::path(pattern.substr(0, wild)).parent_path();
+}
+
 absl::StatusOr<Sources> FindSources(const Request& request, const PrepareOptions& options) {
   std::vector<std::string> problems;
+  // Before it is looked for, so that nobody learns what there is elsewhere.
+  for (const std::string& pattern : request.source)
+    if (auto status = base::CheckBelow(FixedPart(pattern), options.data_roots); !status.ok()) return status;
   const std::vector<std::string> paths = corpus::ExpandSources(request.source, problems);
   Sources sources;
   for (const std::string& path : paths) {
+    if (auto status = base::CheckBelow(path, options.data_roots); !status.ok()) return status;
     const auto look = corpus::Look(path);
     const auto stamp = corpus::Stamp(path);
     if (!look.ok()) problems.emplace_back(look.status().message());
@@ -170,6 +181,8 @@ absl::StatusOr<Prepared> PrepareDataset(const Request& request, const PrepareOpt
   if (auto status = Validate(request); !status.ok()) return status;
   std::string model;
   if (!request.tokenizer_model.empty()) {
+    if (auto status = base::CheckBelow(request.tokenizer_model, options.data_roots); !status.ok())
+      return status;
     auto read = base::ReadFile(request.tokenizer_model);
     if (!read.ok())
       return absl::FailedPreconditionError(absl::StrCat("tokenizer: ", std::string(read.status().message())));

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "worker/shards/dataset.h"
@@ -16,6 +17,8 @@ namespace mixln::worker::tokenize {
 
 struct PrepareOptions {
   std::filesystem::path cache;
+  // Folders that sources and tokenizers may lie in; none: anywhere.
+  std::vector<std::filesystem::path> data_roots = {};
   // Threads that encode.
   int threads = 1;
   OnProgress on_progress = [](const Progress&) {};
@@ -28,9 +31,9 @@ struct Prepared {
   bool from_cache = false;
 };
 
-// INVALID_ARGUMENT: the request makes no sense. FAILED_PRECONDITION: the sources or the tokenizer cannot be
-// used. Any other code: the disk. The message is one sentence that names the thing. Two calls for the same
-// data, in any processes, wait for each other.
+// INVALID_ARGUMENT: the request makes no sense. PERMISSION_DENIED: it names what lies outside the data roots.
+// FAILED_PRECONDITION: the sources or the tokenizer cannot be used. Any other code: the disk. The message is
+// one sentence that names the thing. Two calls for the same data, in any processes, wait for each other.
 absl::StatusOr<Prepared> PrepareDataset(const Request& request, const PrepareOptions& options);
 
 }  // namespace mixln::worker::tokenize

@@ -35,6 +35,25 @@ TEST(ResolveTarget, TakesTheNearestWordOfTheUser) {
   EXPECT_EQ(Address(world, {.coordinator = "flag:1", .context = "cloud"}), "flag:1");
 }
 
+TEST(ResolveTarget, TakesTheTlsFilesOfTheSamePlaceAndFlagsAboveThem) {
+  FakeWorld world;
+  world.Write("config/mixln/config.yaml",
+              "current-context: lab\n"
+              "contexts:\n"
+              "  lab: {coordinator: lab:7410, tls-ca: certs/ca.crt, tls-certificate: /etc/me.crt, tls-key: "
+              "me.key}\n");
+  const auto lab = ResolveTarget(world.io, {.tls = {.key = "flag.key"}});
+  ASSERT_TRUE(lab.ok()) << lab.status();
+  EXPECT_EQ(lab->tls.authorities, world.folder / "config/mixln/certs/ca.crt");
+  EXPECT_EQ(lab->tls.certificate, "/etc/me.crt");
+  EXPECT_EQ(lab->tls.key, "flag.key");
+  world.variables["MIXLN_TLS_CA"] = "env.crt";
+  EXPECT_EQ(ResolveTarget(world.io, {.context = "lab"})->tls.authorities, lab->tls.authorities);
+  const auto elsewhere = ResolveTarget(world.io, {.coordinator = "flag:1"});
+  EXPECT_EQ(elsewhere->tls.authorities, "env.crt");
+  EXPECT_TRUE(elsewhere->tls.certificate.empty());
+}
+
 TEST(ResolveTarget, SuggestsTheContextThatWasMeant) {
   FakeWorld world;
   world.Write("config/mixln/config.yaml", kContexts);
