@@ -11,6 +11,7 @@
 #include "base/clock/clock.h"
 #include "base/failpoint/failpoint.h"
 #include "base/file/durable.h"
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/data/share.h"
 #include "worker/trainer/diagnostics/flops.h"
 #include "worker/trainer/error/error.h"
@@ -45,7 +46,7 @@ std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config, co
                                            fsdp::Collectives* ranks) {
   try {
     const engine::EngineOptions options = MakeEngineOptions(config.spec, dataset);
-    CheckMemory(config, options, AvailableMemory());
+    CheckMemory(config, options, ranks != nullptr && ranks->has_common_memory(), AvailableMemory());
     return std::make_unique<engine::Engine>(options, ranks);
   } catch (const std::invalid_argument& problem) {
     throw error::ConfigError(std::string("spec: ") + problem.what());
@@ -88,9 +89,10 @@ void ThrowIfDiverged(const std::string& reason) {
 // How the writer's thread learns of the other ranks' files.
 checkpoint::Peers MakePeers(fsdp::Collectives* ranks) {
   if (ranks == nullptr) return {};
-  return {ranks->rank(), ranks->world_size(),
-          [ranks](const std::string& name, const std::string& text) { ranks->Publish(name, text); },
-          [ranks](const std::string& name) { return ranks->Get(name); }};
+  return {
+      ranks->rank(), ranks->world_size(),
+      [ranks](const std::string& name, const std::string& text) { ranks->rendezvous().Publish(name, text); },
+      [ranks](const std::string& name) { return ranks->rendezvous().Get(name); }};
 }
 
 // Ranges of a micro-batch. A rank that has none takes a row without targets: it has to compute along.
@@ -133,7 +135,7 @@ Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, ev
 }
 
 Trainer::~Trainer() {
-  if (ranks_) ranks_->Abandon();  // else the writer's thread might wait for a rank that is gone
+  if (ranks_) ranks_->rendezvous().Abandon();  // else the writer's thread might wait for a rank that is gone
 }
 
 Outcome Trainer::Run() {
@@ -149,6 +151,7 @@ Outcome Trainer::Run() {
   Say("trial %s: %lld parameters on %s; %lld training tokens; unigram perplexity %.2f",
       config_.trial_id.c_str(), Wide(started.parameters), started.device.c_str(), Wide(started.train_tokens),
       started.unigram_perplexity);
+  if (ranks_) Say("%d ranks over %s", config_.world_size, std::string(ranks_->name()).c_str());
   Say("events go to events.jsonl, checkpoints to %s/checkpoints", config_.attempt_dir.c_str());
   if (progress_.step > 0)
     Say("going on after step %lld from %s", Wide(progress_.step), progress_.folder.c_str());
@@ -178,6 +181,7 @@ Outcome Trainer::Run() {
 
 void Trainer::TrainStep() {
   const base::Time begin = base::ReadClock().steady;
+  pulse::Enter(pulse::Phase::kTraining, progress_.step + 1);
   const std::vector<data::Range> batch = training_set_.Batch(progress_.step);
   int64_t targets = 0;
   for (const data::Range& range : batch) targets += data::Targets(range);
@@ -198,6 +202,7 @@ void Trainer::TrainStep() {
     base::failpoint::Hit("trainer.micro_batch");
     total += Compute(part, static_cast<double>(targets), measure ? &variance : nullptr);
     unigram_total += unigram_.Loss(part);
+    pulse::Beat();
   }
   total = Sum(total);
   unigram_total = Sum(unigram_total);
@@ -207,6 +212,7 @@ void Trainer::TrainStep() {
   done.lr = LearningRate(config_.spec.train, progress_.step);
   done.gradient_norm = std::numeric_limits<double>::quiet_NaN();
   if (std::isfinite(done.loss)) {  // else the weights are kept as they were
+    writer_.AwaitCopy();
     const base::Time update = base::ReadClock().steady;
     const engine::UpdateReport report = engine_->Update(done.lr, measure);
     engine_time_ += base::ReadClock().steady - update;
@@ -260,6 +266,7 @@ double Trainer::Compute(const data::Rows& rows, double global_targets,
 }
 
 bool Trainer::Evaluate() {
+  pulse::Enter(pulse::Phase::kEvaluating, progress_.step);
   const std::vector<data::Range>& ranges = evaluation_set_.ranges();
   const config::Batch& batch = config_.spec.train.batch;
   const int64_t micro = batch.micro_sequences > 0
@@ -272,6 +279,7 @@ bool Trainer::Evaluate() {
     if (StopAsked()) return false;
     const auto part = Part(ranges, data::MicroBatch(share, i, micro));
     total += Compute(evaluation_set_.Read(part), 0);
+    pulse::Beat();
     Report(writer_.Poll());
   }
   total = Sum(total);
@@ -298,6 +306,7 @@ bool Trainer::CheckpointDue() {
 }
 
 void Trainer::StartCheckpoint() {
+  pulse::Enter(pulse::Phase::kSaving, progress_.step);
   AwaitCheckpoint();
   checkpoint::Manifest manifest =
       MakeManifest(config_, training_set_.windows(), progress_.step, progress_.tokens);
@@ -307,6 +316,7 @@ void Trainer::StartCheckpoint() {
 }
 
 void Trainer::AwaitCheckpoint() {
+  pulse::Enter(pulse::Phase::kSaving, progress_.step);
   // Rank 0 writes the manifest once it has heard of every file; while it waits for that, it waits for the
   // ranks here too, so that it hears if one is lost.
   if (config_.rank != 0) writer_.Wait();
