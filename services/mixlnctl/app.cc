@@ -101,6 +101,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   app->require_subcommand(1);
   app->get_formatter()->column_width(34);
   AddLocalCommands(*app, session);
+  AddSetupCommand(*app, session);
   AddSubmitCommands(*app, session);
   AddGetCommand(*app, session);
   AddDescribeCommand(*app, session);
@@ -115,6 +116,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddNodesCommand(*app, session);
   AddCertsCommands(*app, session);
   AddTokensCommands(*app, session);
+  AddTopCommand(*app, session);
   AddVersionCommand(*app, session);
   AddCompletionCommand(*app, session);
   AddGlobalOptions(*app, session.global);
