@@ -29,7 +29,7 @@ class Verbs(unittest.TestCase):
         return done.stderr
 
     def wait_for_step(self, trial_id, step):
-        wait_until(lambda: self.cluster.trial(trial_id)["progress"]["step"] == str(step), f"step {step} of {trial_id}")
+        wait_until(lambda: self.cluster.trial(trial_id).get("progress", {}).get("step") == str(step), f"step {step} of {trial_id}")
 
     def test_a_paused_sweep_frees_its_slot_and_goes_on_where_it_stopped(self):
         self.start_worker(faults=f"wait:{self.go}@8")

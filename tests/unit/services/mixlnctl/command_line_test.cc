@@ -43,10 +43,11 @@ TEST(CommandLine, HelpListsTheCommandsOfThisRelease) {
   FakeWorld world;
   EXPECT_EQ(world.Run({"--help"}), 0);
   for (const char* command : {"up", "down", "submit", "validate", "get", "describe", "logs", "watch", "wait",
-                              "cancel", "delete", "results", "nodes", "certs", "tokens", "version", "completion"}) {
+                              "pause", "resume", "retry", "cancel", "delete", "results", "nodes", "drain",
+                              "undrain", "top", "setup", "certs", "tokens", "version", "completion"}) {
     EXPECT_THAT(world.Out(), HasSubstr(std::string("\n  ") + command + " "));
   }
-  EXPECT_THAT(world.Out(), Not(HasSubstr("drain")));
+  EXPECT_THAT(world.Out(), Not(HasSubstr("\n  report ")));
 }
 
 TEST(Completion, KnowsCommandsFlagsAndAsksForNames) {
