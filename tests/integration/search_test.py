@@ -4,7 +4,7 @@ import unittest
 from cluster import Cluster, corpus_text, sweep_text
 
 FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5", "--reconnect-grace-seconds", "10")
-MIN_STEPS, STEPS = 10, 3000
+MIN_STEPS, STEPS = 10, 1500
 
 
 def search_text(name, source):
