@@ -2,13 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace mixln::services::mixlnctl {
 namespace {
 
 TEST(ValuesText, NamesValuesOrTheRange) {
   v1::Parameter parameter;
-  parameter.add_values("0");
-  parameter.add_values("0.50");
+  for (const std::string value : {"0", "0.50"}) parameter.add_values(value);
   EXPECT_EQ(ValuesText(parameter), "0, 0.50");
   parameter.clear_values();
   parameter.mutable_distribution()->set_kind(v1::Distribution::KIND_LOG_UNIFORM);
