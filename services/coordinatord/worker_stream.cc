@@ -13,8 +13,9 @@ namespace control = coordinator::control;
 namespace {
 
 constexpr size_t kMaxOutbox = 10'000;
-// A batch of events has some hundred kilobytes, a piece of a log one megabyte.
-constexpr size_t kMaxMessageBytes = 16 << 20;
+// A batch of events has some hundred kilobytes, a piece of a log one megabyte. Below the server's own limit,
+// at which gRPC answers before anybody can count.
+constexpr size_t kMaxMessageBytes = 8 << 20;
 
 }  // namespace
 

@@ -103,7 +103,7 @@ class Refused(unittest.TestCase):
                 ("malformed", "INVALID_ARGUMENT", "no message of a worker", {"raw": b"\xff\xff\xff"}),
                 ("malformed", "INVALID_ARGUMENT", "without the worker's id", {"hello": self.hello(worker_id="")}),
                 ("out_of_order", "INVALID_ARGUMENT", "first message must be a Hello", {"heartbeat": message("Heartbeat", sequence=1)}),
-                ("oversized", "RESOURCE_EXHAUSTED", "a worker's may have", {"hello": self.hello(hostname="x" * (17 << 20))})):
+                ("oversized", "RESOURCE_EXHAUSTED", "a worker's may have", {"hello": self.hello(hostname="x" * (9 << 20))})):
             with self.subTest(words), self.expect(reason):
                 stream = self.stream()
                 stream.send(**first)
