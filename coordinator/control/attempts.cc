@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/control/conclude.h"
 #include "coordinator/control/leftovers.h"
+#include "coordinator/control/quarantine.h"
 #include "coordinator/control/rank_events.h"
 #include "coordinator/control/reserve.h"
 #include "coordinator/state/trials.h"
@@ -144,6 +145,7 @@ void EndPart(Context& context, v1::Trial& trial, const std::string& worker_id, v
              const std::string& message) {
   v1::Attempt& attempt = *state::LiveAttemptOf(trial);
   NoteCause(trial, attempt, cause, message);
+  if (!state::ResumedFromBad(trial, attempt)) HoldAgainst(context, worker_id, trial.id(), cause);
   attempt.add_ended_workers(worker_id);
   MarkTrial(context, trial);
   context.place = true;

@@ -52,6 +52,14 @@ bool HandedBack(const state::State& state, const v1::Attempt& attempt) {
   });
 }
 
+// "goes on from step 5: the checkpoint of step 10 is damaged".
+std::string ExplainFallBack(const v1::Trial& trial, const v1::Attempt& attempt) {
+  const v1::Checkpoint* checkpoint = state::ResumePoint(trial);
+  return absl::StrCat(
+      checkpoint == nullptr ? "starts anew" : absl::StrCat("goes on from step ", checkpoint->step()),
+      ": the checkpoint of step ", attempt.resume_step(), " is damaged");
+}
+
 void Retry(Context& context, v1::Trial& trial, const v1::Attempt& attempt, Remedy remedy) {
   const bool counted =
       remedy == Remedy::kRetryLater || (!HandedBack(context.state, attempt) && !MadeProgress(trial, attempt));
@@ -100,7 +108,9 @@ void ConcludeAttempt(Context& context, v1::Trial& trial) {
   trial.mutable_progress()->clear_phase();
   const bool pause = trial.pause_requested();
   const bool prune = trial.prune_requested();
+  const bool resume = trial.resume_requested();
   trial.clear_pause_requested();
+  trial.clear_resume_requested();
   trial.clear_prune_requested();
   context.state.live.erase(live);
   context.place = true;
@@ -121,11 +131,15 @@ void ConcludeAttempt(Context& context, v1::Trial& trial) {
     MoveTrial(context, trial, v1::TRIAL_STATE_PRUNED, std::string(trial.reason()));
   } else if (pause && (attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED || remedy != Remedy::kNone)) {
     const v1::Checkpoint* checkpoint = state::ResumePoint(trial);
-    MoveTrial(context, trial, v1::TRIAL_STATE_PAUSED,
+    const v1::TrialState next = resume ? v1::TRIAL_STATE_PENDING : v1::TRIAL_STATE_PAUSED;
+    MoveTrial(context, trial, next,
               checkpoint == nullptr ? "paused before its first checkpoint"
                                     : absl::StrCat("paused with a checkpoint of step ", checkpoint->step()));
   } else if (attempt.cause() == v1::FAILURE_CAUSE_DIVERGED) {
     MoveTrial(context, trial, v1::TRIAL_STATE_DIVERGED, Explain(attempt));
+  } else if (remedy != Remedy::kNone && state::ResumedFromBad(trial, attempt)) {
+    // An older checkpoint is the cure, and no try is lost by it: each one marks another checkpoint.
+    MoveTrial(context, trial, v1::TRIAL_STATE_PENDING, ExplainFallBack(trial, attempt));
   } else if (remedy == Remedy::kNone) {
     MoveTrial(context, trial, v1::TRIAL_STATE_FAILED, Explain(attempt));
   } else {

@@ -9,6 +9,7 @@
 //   WORKER_LOST, PREEMPTED                              PENDING at once; counted as a retry only when the
 //   attempt made no
 //                                                       progress
+//   the checkpoint to resume from was damaged           PENDING at once, uncounted, from the one before
 //   TRAINER_CRASH, HANG, PEER_LOST, IO, START_TIMEOUT   PENDING after a back-off, counted
 //
 // Progress is an accepted checkpoint beyond the step that the attempt resumed from; it sets the count to 0. A

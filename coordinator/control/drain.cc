@@ -15,6 +15,10 @@ absl::Status DrainWorker(Context& context, const WorkerDrained& event) {
   }
   v1::Worker& worker = found->second.worker;
   worker.set_drained(!event.undo);
+  if (event.undo) {
+    worker.clear_quarantined();
+    worker.clear_failed_trial_ids();
+  }
   worker.set_reason(event.undo             ? ""
                     : event.reason.empty() ? "drained by a user"
                                            : absl::StrCat("drained by a user: ", event.reason));

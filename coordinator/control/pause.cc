@@ -14,7 +14,11 @@ bool CanPause(const v1::Trial& trial) {
 }
 
 void Pause(Context& context, v1::Trial& trial) {
-  if (trial.state() == v1::TRIAL_STATE_PAUSED || trial.pause_requested()) return;
+  trial.clear_resume_requested();
+  if (trial.state() == v1::TRIAL_STATE_PAUSED || trial.pause_requested()) {
+    MarkTrial(context, trial);
+    return;
+  }
   context.place = true;
   if (state::LiveAttemptOf(trial) == nullptr) {
     context.state.not_before.erase(trial.id());
@@ -29,7 +33,16 @@ void Pause(Context& context, v1::Trial& trial) {
   StopAttempt(context, trial, v1::STOP_MODE_CHECKPOINT, "being paused");
 }
 
+bool CanResume(const v1::Trial& trial) {
+  return trial.state() == v1::TRIAL_STATE_PAUSED || (trial.pause_requested() && !trial.cancel_requested());
+}
+
 void Resume(Context& context, v1::Trial& trial) {
+  if (trial.pause_requested()) {  // its ranks are writing a checkpoint
+    trial.set_resume_requested(true);
+    MarkTrial(context, trial);
+    return;
+  }
   const v1::Checkpoint* checkpoint = state::ResumePoint(trial);
   MoveTrial(context, trial, v1::TRIAL_STATE_PENDING,
             checkpoint == nullptr ? "resumed from the start"
@@ -74,11 +87,10 @@ absl::Status ResumeTrial(Context& context, const std::string& trial_id) {
     TryAgain(context, trial, /*from_checkpoint=*/true);
     return absl::OkStatus();
   }
-  if (trial.state() != v1::TRIAL_STATE_PAUSED) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("trial ", trial_id, " is ", state::StateName(trial.state()),
-                     trial.pause_requested() ? " and writes its checkpoint: resume it once it is paused"
-                                             : ": only a paused or pruned trial can be resumed"));
+  if (!CanResume(trial)) {
+    return absl::FailedPreconditionError(absl::StrCat("trial ", trial_id, " is ",
+                                                      state::StateName(trial.state()),
+                                                      ": only a paused or pruned trial can be resumed"));
   }
   Resume(context, trial);
   return absl::OkStatus();
@@ -89,7 +101,7 @@ absl::Status ResumeSweep(Context& context, const std::string& sweep_id) {
   bool any = false;
   for (const std::string& id : state::TrialsOf(context.state, sweep_id)) {
     v1::Trial& trial = context.state.trials.at(id);
-    if (trial.state() != v1::TRIAL_STATE_PAUSED) continue;
+    if (!CanResume(trial)) continue;
     any = true;
     Resume(context, trial);
   }

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/control/leftovers.h"
 #include "coordinator/control/prune.h"
+#include "coordinator/control/quarantine.h"
 #include "coordinator/control/reserve.h"
 #include "coordinator/control/retention.h"
 #include "coordinator/state/trials.h"
@@ -30,7 +32,7 @@ void AcceptCheckpoint(Context& context, const LivePart& part, const std::string&
   if (!StaysBelow(done.path())) return;
   int64_t newest_step = 0;
   for (const v1::Checkpoint& checkpoint : trial.checkpoints()) {
-    newest_step = std::max(newest_step, checkpoint.step());
+    if (!checkpoint.bad()) newest_step = std::max(newest_step, checkpoint.step());
     if (state::SameFence(checkpoint.fence(), part.attempt->fence()) && checkpoint.step() >= event.step())
       return;
   }
@@ -40,10 +42,22 @@ void AcceptCheckpoint(Context& context, const LivePart& part, const std::string&
                                  state::FenceName(part.attempt->fence()), "/", done.path()));
   *accepted.mutable_fence() = part.attempt->fence();
   accepted.set_size_bytes(done.size_bytes());
-  if (event.step() > newest_step) trial.set_retries(0);
+  if (event.step() > newest_step) {
+    trial.set_retries(0);
+    ClearWorkersOf(context, *part.attempt);
+  }
 
   DeleteSurplusCheckpoints(context, trial, worker_id);
   MarkTrial(context, trial);
+}
+
+// Any rank may find it. `path` is absolute; what the root is to a worker is not known here.
+void MarkBad(Context& context, v1::Trial& trial, const std::string& path) {
+  for (v1::Checkpoint& checkpoint : *trial.mutable_checkpoints()) {
+    if (!absl::EndsWith(path, absl::StrCat("/", checkpoint.path()))) continue;
+    checkpoint.set_bad(true);
+    MarkTrial(context, trial);
+  }
 }
 
 void TakeStep(Context& context, v1::Trial& trial, const v1::RankEvent& event) {
@@ -87,6 +101,7 @@ void Take(Context& context, const LivePart& part, const std::string& worker_id, 
       part.attempt->set_train_seconds(event.finished().train_seconds());
       MarkTrial(context, *part.trial);
       break;
+    case v1::RankEvent::kCheckpointBad: MarkBad(context, *part.trial, event.checkpoint_bad().path()); break;
     case v1::RankEvent::kFailed:  // the worker's report says it too, for all its ranks together
     case v1::RankEvent::EVENT_NOT_SET: break;
   }
@@ -124,9 +139,11 @@ absl::Status OnRankEvents(Context& context, const RankEventsReceived& event) {
     return absl::FailedPreconditionError(absl::StrCat("worker ", event.worker_id, " does not have rank ",
                                                       batch.rank(), " of trial ", batch.trial_id()));
   }
-  if (batch.rank() != 0)
-    return absl::OkStatus();  // its curves are kept; a trial's numbers are those of rank 0
-  for (const v1::RankEvent& rank_event : batch.events()) Take(context, part, event.worker_id, rank_event);
+  for (const v1::RankEvent& rank_event : batch.events()) {
+    // Of other ranks the curves are kept; a trial's numbers are those of rank 0.
+    if (batch.rank() == 0 || rank_event.has_checkpoint_bad())
+      Take(context, part, event.worker_id, rank_event);
+  }
   return absl::OkStatus();
 }
 

@@ -31,8 +31,12 @@ void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::str
   const v1::Sweep& sweep = context.state.sweeps.at(trial.sweep_id());
   const int asked = sweep.spec().retention().checkpoints();
   const int kept = asked == 0 ? context.options.kept_checkpoints : std::max(asked, 2);
-  const int surplus = trial.checkpoints_size() - kept;
-  if (surplus <= 0) return;
+  // Damaged ones do not count as kept, and go when they are older than all that do.
+  int surplus = trial.checkpoints_size();
+  for (int good = 0; surplus > 0 && good < kept; --surplus) {
+    if (!trial.checkpoints(surplus - 1).bad()) ++good;
+  }
+  if (surplus == 0) return;
   const std::string own = absl::StrCat(TrialDir(sweep, trial), "/");
   v1::CoordinatorMessage message;
   for (int i = 0; i < surplus; ++i) {

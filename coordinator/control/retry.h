@@ -8,9 +8,10 @@
 
 namespace mixln::coordinator::control {
 
-// Makes a PENDING trial of the same cell, with the next free index, unless there is one already. With
-// `from_checkpoint` it goes on from the trial's last accepted checkpoint. True: it was made.
-bool TryAgain(Context& context, const v1::Trial& trial, bool from_checkpoint);
+// Makes a PENDING trial of the same cell, with the next free index, unless there is one already; it counts in
+// its sweep instead of the old one. With `from_checkpoint` it goes on from the trial's last accepted
+// checkpoint.
+void TryAgain(Context& context, const v1::Trial& trial, bool from_checkpoint);
 
 // For a FAILED or CANCELLED trial. NOT_FOUND; FAILED_PRECONDITION for any other state.
 absl::Status RetryTrial(Context& context, const std::string& trial_id);

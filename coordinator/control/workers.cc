@@ -75,7 +75,8 @@ void SetWorkerState(Context& context, state::WorkerRecord& record, v1::WorkerSta
 
 // Of a worker that is connected; `hands_back`: it shuts down.
 v1::WorkerState StandingOf(const v1::Worker& worker, bool hands_back) {
-  return worker.drained() || hands_back ? v1::WORKER_STATE_DRAINING : v1::WORKER_STATE_READY;
+  return worker.drained() || worker.quarantined() || hands_back ? v1::WORKER_STATE_DRAINING
+                                                                : v1::WORKER_STATE_READY;
 }
 
 void RenewLease(Context& context, state::WorkerRecord& record) {

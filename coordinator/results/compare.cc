@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -19,8 +20,9 @@ constexpr char kSeed[] = "train.seed";
 enum class Kind { kComplete, kPruned, kDiverged, kWithoutResult, kUnfinished };
 
 struct Group {
-  std::vector<const v1::Trial*> trials;
-  std::vector<const v1::Trial*> evaluated;  // those whose final evaluation is in
+  std::vector<const v1::Trial*> trials;      // of those that try each other again, the newest
+  std::vector<const v1::Trial*> superseded;  // the others
+  std::vector<const v1::Trial*> evaluated;   // those whose final evaluation is in
 };
 
 std::string KeyOf(const v1::Trial& trial) {
@@ -81,6 +83,7 @@ v1::ResultRow MakeRow(const Group& group) {
     Count(trial->state(), *row.mutable_counts());
     row.set_tokens(std::max<int64_t>(row.tokens(), trial->progress().tokens()));
   }
+  for (const auto* trial : group.superseded) row.add_superseded_trial_ids(trial->id());
   const auto& evaluated = group.evaluated;
   row.set_perplexity_mean(Mean(evaluated, Perplexity));
   row.set_perplexity_stddev(SampleDeviation(evaluated, row.perplexity_mean()));
@@ -108,10 +111,16 @@ v1::Results Compare(const v1::Sweep& sweep, const std::vector<const v1::Trial*>&
   results.set_sweep_id(sweep.id());
   std::vector<Group> groups;
   std::map<std::string, size_t> group_of;
+  std::set<std::string> tried_again;
+  for (const auto* trial : trials) tried_again.insert(trial->retry_of());
   for (const auto* trial : trials) {
     const auto [found, added] = group_of.emplace(KeyOf(*trial), groups.size());
     if (added) groups.emplace_back();
     Group& group = groups[found->second];
+    if (tried_again.contains(trial->id())) {
+      group.superseded.push_back(trial);
+      continue;
+    }
     group.trials.push_back(trial);
     const bool evaluated = trial->progress().finished() && trial->state() != v1::TRIAL_STATE_DIVERGED;
     if (evaluated && std::isfinite(Perplexity(*trial))) group.evaluated.push_back(trial);

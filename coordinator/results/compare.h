@@ -11,7 +11,7 @@ namespace mixln::coordinator::results {
 
 // Groups the trials of a sweep, given in grid order, by their parameters without train.seed. Means and the
 // sample standard deviation (divisor n - 1) are over the trials whose final evaluation is in; a trial that
-// diverged has none.
+// diverged has none. Of a trial and those that try it again the newest counts, and only that one.
 //
 // Order: rows whose trials have all ended by mean perplexity, lowest first; then rows with a diverged trial,
 // whose mean over the seeds that are left says too little; then ended rows without a result; then unfinished

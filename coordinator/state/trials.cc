@@ -87,19 +87,18 @@ std::vector<std::string> TrialsOf(const State& state, const std::string& sweep_i
   return ids;
 }
 
-const v1::Trial* RetryOf(const State& state, const v1::Trial& trial) {
-  for (const std::string& id : TrialsOf(state, trial.sweep_id())) {
-    const v1::Trial& other = state.trials.at(id);
-    if (other.retry_of() == trial.id()) return &other;
-  }
-  return nullptr;
-}
-
 const v1::Checkpoint* ResumePoint(const v1::Trial& trial) {
   for (auto it = trial.checkpoints().rbegin(); it != trial.checkpoints().rend(); ++it) {
     if (!it->bad()) return &*it;
   }
   return nullptr;
+}
+
+bool ResumedFromBad(const v1::Trial& trial, const v1::Attempt& attempt) {
+  return std::any_of(trial.checkpoints().begin(), trial.checkpoints().end(),
+                     [&](const v1::Checkpoint& checkpoint) {
+                       return checkpoint.bad() && checkpoint.path() == attempt.resume_from();
+                     });
 }
 
 std::string StateName(v1::TrialState trial_state) {
@@ -128,6 +127,12 @@ void SetTrialState(State& state, v1::Trial& trial, v1::TrialState next, base::Ti
   } else if (AllEnded(sweep->second.counts())) {
     *sweep->second.mutable_end_time() = ToTimestamp(wall);
   }
+}
+
+void CountAsSuperseded(State& state, const v1::Trial& trial) {
+  v1::TrialCounts& counts = *state.sweeps.at(trial.sweep_id()).mutable_counts();
+  AddToCounts(counts, trial.state(), -1);
+  counts.set_superseded(counts.superseded() + 1);
 }
 
 google::protobuf::Timestamp ToTimestamp(base::Time wall) {

@@ -26,11 +26,11 @@ std::vector<std::string> WorkersOf(const v1::Attempt& attempt);
 // Ids of the sweep's trials. All of them have ids "<sweep>-<index>".
 std::vector<std::string> TrialsOf(const State& state, const std::string& sweep_id);
 
-// The trial that tries this one again; null when there is none. A trial has one at most.
-const v1::Trial* RetryOf(const State& state, const v1::Trial& trial);
-
 // The newest accepted checkpoint that is not bad; null when there is none.
 const v1::Checkpoint* ResumePoint(const v1::Trial& trial);
+
+// Whether the checkpoint that the attempt was to resume from has turned out to be bad.
+bool ResumedFromBad(const v1::Trial& trial, const v1::Attempt& attempt);
 
 // "pending", "running", …
 std::string StateName(v1::TrialState trial_state);
@@ -42,6 +42,9 @@ std::string CauseName(v1::FailureCause cause);
 // std::logic_error, which nobody catches, when the trial is terminal already: to stop is better than to
 // rewrite a result.
 void SetTrialState(State& state, v1::Trial& trial, v1::TrialState next, base::Time wall);
+
+// Counts the trial, which has ended, as superseded: a newer one tries it again and counts instead.
+void CountAsSuperseded(State& state, const v1::Trial& trial);
 
 google::protobuf::Timestamp ToTimestamp(base::Time wall);
 base::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);

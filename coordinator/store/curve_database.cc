@@ -110,6 +110,7 @@ void CurveDatabase::Record(int64_t trial, const v1::RankEvent& event) {
     case v1::RankEvent::kCheckpointDone:
     case v1::RankEvent::kFinished:
     case v1::RankEvent::kFailed:
+    case v1::RankEvent::kCheckpointBad:
     case v1::RankEvent::EVENT_NOT_SET: break;
   }
 }

@@ -165,7 +165,7 @@ absl::Status Coordinator::ServeGrpc(const std::string& listen) {
   parts.sweeps = std::make_unique<SweepService>(*parts.loop, parts.published);
   parts.trials = std::make_unique<TrialService>(
       TrialContext{*parts.loop, parts.published, *parts.curves, parts.sessions, parts.logs});
-  parts.workers = std::make_unique<WorkerAdminService>(parts.published);
+  parts.workers = std::make_unique<WorkerAdminService>(*parts.loop, parts.published);
   parts.worker_sessions = std::make_unique<WorkerSessionService>(
       SessionContext{*parts.loop, parts.sessions, *parts.curves, parts.logs, parts.metrics});
 

@@ -109,11 +109,41 @@ grpc::Status SweepService::ListSweeps(grpc::ServerContext* call, const v1::ListS
   return grpc::Status::OK;
 }
 
+grpc::Status SweepService::Change(grpc::ServerContext& call, control::Event event, const std::string& id,
+                                  v1::Sweep& sweep) {
+  if (const auto status = rpc::CheckCaller(call); !status.ok()) return rpc::ToGrpc(status);
+  const auto status = loop_.Call(std::move(event));
+  return rpc::ToGrpc(status.ok() ? Read(id, sweep) : status);
+}
+
 grpc::Status SweepService::CancelSweep(grpc::ServerContext* call, const v1::CancelSweepRequest* request,
                                        v1::Sweep* sweep) {
-  if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
-  const auto status = loop_.Call(control::SweepCancelled{.sweep_id = request->sweep_id()});
-  return rpc::ToGrpc(status.ok() ? Read(request->sweep_id(), *sweep) : status);
+  const std::string& id = request->sweep_id();
+  return Change(*call, control::SweepCancelled{.sweep_id = id}, id, *sweep);
+}
+
+grpc::Status SweepService::PauseSweep(grpc::ServerContext* call, const v1::PauseSweepRequest* request,
+                                      v1::Sweep* sweep) {
+  const std::string& id = request->sweep_id();
+  return Change(*call, control::SweepPaused{.sweep_id = id}, id, *sweep);
+}
+
+grpc::Status SweepService::ResumeSweep(grpc::ServerContext* call, const v1::ResumeSweepRequest* request,
+                                       v1::Sweep* sweep) {
+  const std::string& id = request->sweep_id();
+  return Change(*call, control::SweepResumed{.sweep_id = id}, id, *sweep);
+}
+
+grpc::Status SweepService::RetrySweep(grpc::ServerContext* call, const v1::RetrySweepRequest* request,
+                                      v1::RetrySweepResponse* response) {
+  const std::string& id = request->sweep_id();
+  const size_t before = published_.Trials(id).size();
+  auto status = Change(*call, control::SweepRetried{.sweep_id = id}, id, *response->mutable_sweep());
+  if (!status.ok()) return status;
+  // New trials have the highest indices, so they stand last.
+  const auto trials = published_.Trials(id);
+  for (size_t i = before; i < trials.size(); ++i) response->add_trial_ids(trials[i]->id());
+  return grpc::Status::OK;
 }
 
 grpc::Status SweepService::DeleteSweep(grpc::ServerContext* call, const v1::DeleteSweepRequest* request,

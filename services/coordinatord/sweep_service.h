@@ -23,6 +23,12 @@ class SweepService : public v1::SweepService::Service {
                           v1::ListSweepsResponse* response) override;
   grpc::Status CancelSweep(grpc::ServerContext* call, const v1::CancelSweepRequest* request,
                            v1::Sweep* sweep) override;
+  grpc::Status PauseSweep(grpc::ServerContext* call, const v1::PauseSweepRequest* request,
+                          v1::Sweep* sweep) override;
+  grpc::Status ResumeSweep(grpc::ServerContext* call, const v1::ResumeSweepRequest* request,
+                           v1::Sweep* sweep) override;
+  grpc::Status RetrySweep(grpc::ServerContext* call, const v1::RetrySweepRequest* request,
+                          v1::RetrySweepResponse* response) override;
   grpc::Status DeleteSweep(grpc::ServerContext* call, const v1::DeleteSweepRequest* request,
                            v1::DeleteSweepResponse* response) override;
   grpc::Status GetResults(grpc::ServerContext* call, const v1::GetResultsRequest* request,
@@ -32,6 +38,9 @@ class SweepService : public v1::SweepService::Service {
 
  private:
   absl::Status Read(const std::string& id, v1::Sweep& sweep) const;
+  // Has the event happen, and reads the sweep as it is then.
+  grpc::Status Change(grpc::ServerContext& call, coordinator::control::Event event, const std::string& id,
+                      v1::Sweep& sweep);
 
   Loop& loop_;
   const Published& published_;

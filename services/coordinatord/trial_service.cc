@@ -46,6 +46,14 @@ absl::Status TrialService::Read(const std::string& id, v1::Trial& trial) const {
   return absl::OkStatus();
 }
 
+absl::Status TrialService::ReadRetry(const std::string& id, v1::Trial& trial) const {
+  if (const auto status = Read(id, trial); !status.ok()) return status;
+  for (const auto& row : context_.published.Trials(trial.sweep_id())) {
+    if (row->retry_of() == id) trial = *row;
+  }
+  return absl::OkStatus();
+}
+
 grpc::Status TrialService::GetTrial(grpc::ServerContext* call, const v1::GetTrialRequest* request,
                                     v1::Trial* trial) {
   if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
@@ -69,6 +77,27 @@ grpc::Status TrialService::CancelTrial(grpc::ServerContext* call, const v1::Canc
   if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
   const auto status = context_.loop.Call(control::TrialCancelled{.trial_id = request->trial_id()});
   return rpc::ToGrpc(status.ok() ? Read(request->trial_id(), *trial) : status);
+}
+
+grpc::Status TrialService::PauseTrial(grpc::ServerContext* call, const v1::PauseTrialRequest* request,
+                                      v1::Trial* trial) {
+  if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
+  const auto status = context_.loop.Call(control::TrialPaused{.trial_id = request->trial_id()});
+  return rpc::ToGrpc(status.ok() ? Read(request->trial_id(), *trial) : status);
+}
+
+grpc::Status TrialService::ResumeTrial(grpc::ServerContext* call, const v1::ResumeTrialRequest* request,
+                                       v1::Trial* trial) {
+  if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
+  const auto status = context_.loop.Call(control::TrialResumed{.trial_id = request->trial_id()});
+  return rpc::ToGrpc(status.ok() ? ReadRetry(request->trial_id(), *trial) : status);
+}
+
+grpc::Status TrialService::RetryTrial(grpc::ServerContext* call, const v1::RetryTrialRequest* request,
+                                      v1::Trial* trial) {
+  if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
+  const auto status = context_.loop.Call(control::TrialRetried{.trial_id = request->trial_id()});
+  return rpc::ToGrpc(status.ok() ? ReadRetry(request->trial_id(), *trial) : status);
 }
 
 grpc::Status TrialService::GetCurve(grpc::ServerContext* call, const v1::GetCurveRequest* request,

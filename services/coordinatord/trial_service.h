@@ -1,4 +1,4 @@
-// The user's edge of trials: reads, cancel, curves and logs.
+// The user's edge of trials: reads, changes, curves and logs.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -33,6 +33,12 @@ class TrialService : public v1::TrialService::Service {
                           v1::ListTrialsResponse* response) override;
   grpc::Status CancelTrial(grpc::ServerContext* call, const v1::CancelTrialRequest* request,
                            v1::Trial* trial) override;
+  grpc::Status PauseTrial(grpc::ServerContext* call, const v1::PauseTrialRequest* request,
+                          v1::Trial* trial) override;
+  grpc::Status ResumeTrial(grpc::ServerContext* call, const v1::ResumeTrialRequest* request,
+                           v1::Trial* trial) override;
+  grpc::Status RetryTrial(grpc::ServerContext* call, const v1::RetryTrialRequest* request,
+                          v1::Trial* trial) override;
   grpc::Status GetCurve(grpc::ServerContext* call, const v1::GetCurveRequest* request,
                         v1::Curve* curve) override;
   grpc::Status ReadLog(grpc::ServerContext* call, const v1::ReadLogRequest* request,
@@ -40,6 +46,8 @@ class TrialService : public v1::TrialService::Service {
 
  private:
   absl::Status Read(const std::string& id, v1::Trial& trial) const;
+  // As Read; for a trial that was tried again, the one that does so.
+  absl::Status ReadRetry(const std::string& id, v1::Trial& trial) const;
   absl::Status Relay(grpc::ServerContext& call, const v1::ReadLogRequest& request,
                      grpc::ServerWriter<v1::ReadLogResponse>& writer);
 

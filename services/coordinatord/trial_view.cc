@@ -29,6 +29,7 @@ v1::TrialView ViewOf(const v1::Trial& trial) {
   view.set_perplexity(progress.perplexity());
   view.set_tokens_per_second(progress.tokens_per_second());
   view.set_eta_seconds(SecondsLeft(trial));
+  view.set_retry_of(trial.retry_of());
   if (trial.attempts_size() == 0) return view;
   for (const auto& rank : trial.attempts(trial.attempts_size() - 1).ranks()) {
     if (rank.rank() == 0) view.set_worker(rank.worker_id());

@@ -16,6 +16,18 @@ grpc::Status WorkerAdminService::ListWorkers(grpc::ServerContext* call,
   return grpc::Status::OK;
 }
 
+grpc::Status WorkerAdminService::DrainWorker(grpc::ServerContext* call, const v1::DrainWorkerRequest* request,
+                                             v1::Worker* worker) {
+  if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
+  const auto status = loop_.Call(coordinator::control::WorkerDrained{
+      .worker_id = request->worker_id(), .undo = request->undo(), .reason = request->reason()});
+  if (!status.ok()) return rpc::ToGrpc(status);
+  for (const auto& row : published_.Workers()) {
+    if (row->id() == request->worker_id()) *worker = *row;
+  }
+  return grpc::Status::OK;
+}
+
 grpc::Status WorkerAdminService::GetVersion(grpc::ServerContext* call,
                                             const v1::GetVersionRequest* /*request*/,
                                             v1::GetVersionResponse* response) {

@@ -99,7 +99,10 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddDescribeCommand(*app, session);
   AddLogsCommand(*app, session);
   AddFollowCommands(*app, session);
+  AddPauseCommands(*app, session);
+  AddRetryCommand(*app, session);
   AddEndCommands(*app, session);
+  AddDrainCommands(*app, session);
   AddResultsCommand(*app, session);
   AddExportCommand(*app, session);
   AddNodesCommand(*app, session);

@@ -20,14 +20,15 @@ struct Words {
   std::vector<std::string> fixed;
   bool sweeps = false;
   bool trials = false;
+  bool nodes = false;
   bool files = false;
   bool folders = false;
 
-  bool empty() const { return fixed.empty() && !sweeps && !trials && !files && !folders; }
+  bool empty() const { return fixed.empty() && !sweeps && !trials && !nodes && !files && !folders; }
 };
 
-// An option's or positional's type name says what it takes: SWEEP, TRIAL, SWEEP|TRIAL, FILE, DIR, or words to
-// choose from.
+// An option's or positional's type name says what it takes: SWEEP, TRIAL, SWEEP|TRIAL, NODE, FILE, DIR, or
+// words to choose from.
 Words WordsOf(const CLI::Option& option) {
   Words words;
   // CLI11 appends what its validators say behind a colon.
@@ -38,6 +39,8 @@ Words WordsOf(const CLI::Option& option) {
       words.sweeps = true;
     } else if (word == "TRIAL") {
       words.trials = true;
+    } else if (word == "NODE") {
+      words.nodes = true;
     } else if (word == "FILE") {
       words.files = true;
     } else if (word == "DIR") {
@@ -93,16 +96,17 @@ std::string Quoted(const std::string& text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
 }
 
-// What prints all names of a kind.
-std::string Ask(const char* kind) {
-  return absl::StrCat("mixlnctl get ", kind, " -o name 2>/dev/null");
+// What prints all names that the command lists.
+std::string Ask(const char* command) {
+  return absl::StrCat("mixlnctl ", command, " -o name 2>/dev/null");
 }
 
 // bash: the words that stand for `words`, as arguments of __mixlnctl_offer.
 std::string BashOffer(const Words& words) {
   std::string list = absl::StrJoin(words.fixed, " ");
-  if (words.sweeps) absl::StrAppend(&list, list.empty() ? "" : " ", "$(", Ask("sweeps"), ")");
-  if (words.trials) absl::StrAppend(&list, list.empty() ? "" : " ", "$(", Ask("trials"), ")");
+  if (words.sweeps) absl::StrAppend(&list, list.empty() ? "" : " ", "$(", Ask("get sweeps"), ")");
+  if (words.trials) absl::StrAppend(&list, list.empty() ? "" : " ", "$(", Ask("get trials"), ")");
+  if (words.nodes) absl::StrAppend(&list, list.empty() ? "" : " ", "$(", Ask("nodes"), ")");
   std::string action;
   if (words.files || words.folders) {
     absl::StrAppend(&action, "compopt -o filenames; COMPREPLY=($(compgen ", words.files ? "-f" : "-d",
@@ -159,6 +163,7 @@ std::string ZshAction(const Words& words) {
   if (words.sweeps && words.trials) return "_mixlnctl_sweeps_and_trials";
   if (words.sweeps) return "_mixlnctl_sweeps";
   if (words.trials) return "_mixlnctl_trials";
+  if (words.nodes) return "_mixlnctl_nodes";
   if (!words.fixed.empty()) return absl::StrCat("(", absl::StrJoin(words.fixed, " "), ")");
   return " ";
 }
@@ -171,8 +176,9 @@ std::string Zsh(const std::vector<Command>& commands) {
   std::string script = absl::StrCat(
       "#compdef mixlnctl\n# zsh completion for mixlnctl; load it with: source <(mixlnctl completion zsh)\n"
       "_mixlnctl_sweeps() { local -a names; names=(${(f)\"$(",
-      Ask("sweeps"), ")\"}); compadd -a names }\n_mixlnctl_trials() { local -a names; names=(${(f)\"$(",
-      Ask("trials"),
+      Ask("get sweeps"), ")\"}); compadd -a names }\n_mixlnctl_trials() { local -a names; names=(${(f)\"$(",
+      Ask("get trials"), ")\"}); compadd -a names }\n_mixlnctl_nodes() { local -a names; names=(${(f)\"$(",
+      Ask("nodes"),
       ")\"}); compadd -a names }\n_mixlnctl_sweeps_and_trials() { _mixlnctl_sweeps; _mixlnctl_trials }\n");
   for (const Command& c : commands) {
     absl::StrAppend(&script, ZshFunction(c.path),
@@ -230,8 +236,9 @@ std::string FishWords(const Words& words) {
   if (words.files) return " -F";
   if (words.folders) return " -a '(__fish_complete_directories)'";
   std::string list = absl::StrJoin(words.fixed, " ");
-  if (words.sweeps) absl::StrAppend(&list, list.empty() ? "" : " ", "(", Ask("sweeps"), ")");
-  if (words.trials) absl::StrAppend(&list, list.empty() ? "" : " ", "(", Ask("trials"), ")");
+  if (words.sweeps) absl::StrAppend(&list, list.empty() ? "" : " ", "(", Ask("get sweeps"), ")");
+  if (words.trials) absl::StrAppend(&list, list.empty() ? "" : " ", "(", Ask("get trials"), ")");
+  if (words.nodes) absl::StrAppend(&list, list.empty() ? "" : " ", "(", Ask("nodes"), ")");
   return list.empty() ? "" : absl::StrCat(" -a ", Quoted(list));
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "coordinator/sweep/resolve.h"
 #include "services/mixlnctl/exit_codes.h"
 #include "services/mixlnctl/format.h"
@@ -28,6 +29,15 @@ void Line(Io& io, const std::string& key, const std::string& value) {
   if (value.empty()) return;
   const std::string gap(key.size() + 1 < kKeyWidth ? kKeyWidth - key.size() - 1 : 1, ' ');
   io.out << io.out_style.Bold(absl::StrCat(key, ":")) << gap << value << "\n";
+}
+
+// As Line, with the further lines of the value below its first.
+void Lines(Io& io, const std::string& key, const std::string& value) {
+  Line(io, key, absl::StrReplaceAll(value, {{"\n", absl::StrCat("\n", std::string(kKeyWidth, ' '))}}));
+}
+
+std::string FirstLine(const std::string& text) {
+  return text.substr(0, text.find('\n'));
 }
 
 void Indented(Io& io, const Table& table) {
@@ -78,6 +88,16 @@ void Next(Io& io, const std::vector<std::string>& commands) {
   for (const std::string& command : commands) io.err << "  " << io.err_style.Cyan(command) << "\n";
 }
 
+// How the newest attempt failed: its cause, and the error of the rank that failed first. Empty when it did
+// not.
+std::string ErrorOf(const v1::Trial& trial) {
+  if (trial.attempts().empty()) return "";
+  const v1::Attempt& attempt = *trial.attempts().rbegin();
+  if (attempt.cause() == v1::FAILURE_CAUSE_UNSPECIFIED || attempt.cause() == v1::FAILURE_CAUSE_PREEMPTED)
+    return "";
+  return absl::StrCat(CauseName(attempt.cause()), attempt.message().empty() ? "" : ", ", attempt.message());
+}
+
 void DescribeSweep(Io& io, const v1::Sweep& sweep, const v1::ListTrialsResponse& trials) {
   Line(io, "Sweep", sweep.id());
   Line(io, "Uid", sweep.uid());
@@ -105,15 +125,19 @@ void DescribeSweep(Io& io, const v1::Sweep& sweep, const v1::ListTrialsResponse&
   for (const v1::Trial& t : trials.trials()) {
     table.AddRow({t.id(), ParameterText(t.parameters()), PaintState(StateName(t.state()), io.out_style),
                   absl::StrCat(t.progress().step(), "/", t.spec().train().steps()),
-                  FormatPerplexity(t.progress().perplexity()), t.reason()});
+                  FormatPerplexity(t.progress().perplexity()), FirstLine(t.reason())});
   }
   io.out << "\n";
   Indented(io, table);
-  if (ExitCodeOf(sweep.counts()) == kUnfinished) {
-    Next(io, {absl::StrCat("mixlnctl watch ", sweep.id()), absl::StrCat("mixlnctl cancel ", sweep.id())});
-  } else {
-    Next(io, {absl::StrCat("mixlnctl results ", sweep.id()), absl::StrCat("mixlnctl delete ", sweep.id())});
-  }
+  std::vector<const char*> next;
+  const bool unfinished = ExitCodeOf(sweep.counts()) == kUnfinished;
+  if (sweep.counts().paused() > 0) next.push_back("resume ");
+  if (sweep.counts().failed() > 0) next.push_back("retry --failed ");
+  next.push_back(unfinished ? "watch " : "results ");
+  next.push_back(unfinished ? "cancel " : "delete ");
+  std::vector<std::string> commands;
+  for (const char* command : next) commands.push_back(absl::StrCat("mixlnctl ", command, sweep.id()));
+  Next(io, commands);
 }
 
 void PrintAttempts(Io& io, const v1::Trial& trial) {
@@ -139,7 +163,8 @@ void PrintAttempts(Io& io, const v1::Trial& trial) {
     std::string how = a.cause() == v1::FAILURE_CAUSE_UNSPECIFIED ? "-" : CauseName(a.cause());
     table.AddRow({absl::StrCat(++number), absl::StrCat(a.fence().term(), "-", a.fence().epoch()),
                   workers.empty() ? "-" : workers, absl::StrCat(a.resume_step()), TimeText(a.create_time()),
-                  FormatDuration(end - SecondsOf(a.create_time())), live ? "(live)" : how, a.message()});
+                  FormatDuration(end - SecondsOf(a.create_time())), live ? "(live)" : how,
+                  FirstLine(a.message())});
   }
   Indented(io, table);
 }
@@ -156,17 +181,26 @@ void PrintCheckpoints(Io& io, const v1::Trial& trial) {
   Indented(io, table);
 }
 
-void DescribeTrial(Io& io, const v1::Trial& trial) {
+// `tried_again`: the id of the trial that tries this one again; empty: none.
+void DescribeTrial(Io& io, const v1::Trial& trial, const std::string& tried_again) {
   const v1::TrialProgress& progress = trial.progress();
+  const bool failed = trial.state() == v1::TRIAL_STATE_FAILED;
   Line(io, "Trial", trial.id());
   Line(io, "Sweep", trial.sweep_id());
   Line(io, "Parameters", ParameterText(trial.parameters()));
   Line(io, "State", PaintState(StateName(trial.state()), io.out_style));
-  Line(io, trial.state() == v1::TRIAL_STATE_PENDING ? "Waits" : "Reason", trial.reason());
+  const std::string error = trial.state() == v1::TRIAL_STATE_DIVERGED ? "" : ErrorOf(trial);
+  Lines(io, "Error", error);
+  if (error.empty() || !failed)
+    Lines(io, trial.state() == v1::TRIAL_STATE_PENDING ? "Waits" : "Reason", trial.reason());
+  if (trial.retries() > 0) Line(io, "Retries", absl::StrCat(trial.retries(), " without progress"));
+  Line(io, "Tried again", tried_again);
   Line(io, "Doing", IsTerminal(trial.state()) ? "" : progress.phase());
   if (trial.not_before().seconds() > 0 && SecondsOf(trial.not_before()) > NowSeconds()) {
     Line(io, "Next try", absl::StrCat("in ", FormatDuration(SecondsOf(trial.not_before()) - NowSeconds())));
   }
+  if (trial.pause_requested())
+    Line(io, "Pause", trial.resume_requested() ? "and resume asked for" : "asked for");
   if (trial.cancel_requested() && !IsTerminal(trial.state())) Line(io, "Cancel", "asked for");
   Line(io, "Retry of", trial.retry_of());
   Line(io, "Created", WithAge(trial.create_time()));
@@ -196,6 +230,10 @@ void DescribeTrial(Io& io, const v1::Trial& trial) {
   PrintCheckpoints(io, trial);
   std::vector<std::string> next;
   if (!trial.attempts().empty()) next.push_back(absl::StrCat("mixlnctl logs ", trial.id()));
+  if (trial.state() == v1::TRIAL_STATE_PAUSED ||
+      (trial.state() == v1::TRIAL_STATE_PRUNED && tried_again.empty()))
+    next.push_back(absl::StrCat("mixlnctl resume ", trial.id()));
+  if (failed && tried_again.empty()) next.push_back(absl::StrCat("mixlnctl retry ", trial.id()));
   if (!IsTerminal(trial.state())) next.push_back(absl::StrCat("mixlnctl cancel ", trial.id()));
   if (trial.state() == v1::TRIAL_STATE_PENDING) next.emplace_back("mixlnctl nodes");
   next.push_back(absl::StrCat("mixlnctl results ", trial.sweep_id()));
@@ -218,7 +256,9 @@ absl::StatusOr<int> Describe(Session& session, const DescribeOptions& options, b
       if (auto status = PrintMessage(io, options.format, *trial); !status.ok()) return status;
       return kOk;
     }
-    DescribeTrial(io, *trial);
+    const auto tried_again = FindRetryOf(**client, *trial);
+    if (!tried_again.ok()) return tried_again.status();
+    DescribeTrial(io, *trial, *tried_again);
     return kOk;
   }
   auto sweep = FindSweep(**client, options.name);

@@ -44,14 +44,9 @@ absl::StatusOr<int> CancelTrial(Io& io, Client& client, const v1::Trial& trial) 
 absl::StatusOr<int> Cancel(Session& session, const std::vector<std::string>& names) {
   auto client = session.Connect();
   if (!client.ok()) return client.status();
-  // All names are looked up first: a misspelt one cancels nothing.
-  std::vector<SweepOrTrial> found;
-  for (const std::string& name : names) {
-    auto one = FindAny(**client, name);
-    if (!one.ok()) return one.status();
-    found.push_back(*std::move(one));
-  }
-  for (const SweepOrTrial& one : found) {
+  auto found = FindAll(**client, names);
+  if (!found.ok()) return found.status();
+  for (const SweepOrTrial& one : *found) {
     auto done = one.sweep ? CancelSweep(session.io, **client, *one.sweep)
                           : CancelTrial(session.io, **client, *one.trial);
     if (!done.ok()) return done;

@@ -104,19 +104,16 @@ class Screen {
 
 // The exit code once the wanted trials have ended; kUnfinished before.
 int Outcome(const SweepView& view, const std::string& trial_id) {
-  v1::TrialCounts counts;
+  // The sweep's counts leave out trials that others have tried again.
+  if (trial_id.empty())
+    return TotalTrials(view.sweep.counts()) == 0 ? kUnfinished : ExitCodeOf(view.sweep.counts());
   for (const auto& [index, trial] : view.trials) {
-    if (!trial_id.empty() && trial.trial_id() != trial_id) continue;
+    if (trial.trial_id() != trial_id) continue;
     v1::TrialState state = v1::TRIAL_STATE_UNSPECIFIED;
     v1::TrialState_Parse(absl::StrCat("TRIAL_STATE_", ShortState(trial)), &state);
-    switch (ExitCodeOf(state)) {
-      case kUnfinished: counts.set_running(counts.running() + 1); break;
-      case kFailed: counts.set_failed(counts.failed() + 1); break;
-      case kCancelled: counts.set_cancelled(counts.cancelled() + 1); break;
-      default: counts.set_succeeded(counts.succeeded() + 1);
-    }
+    return ExitCodeOf(state);
   }
-  return TotalTrials(counts) == 0 ? kUnfinished : ExitCodeOf(counts);
+  return kUnfinished;
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "services/mixlnctl/lookup.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/text/suggest.h"
+#include "services/mixlnctl/trial_text.h"
 
 namespace mixln::services::mixlnctl {
 namespace {
@@ -103,6 +105,45 @@ absl::StatusOr<SweepOrTrial> FindAny(Client& client, const std::string& name) {
   if (trial_is_near) return trial.status();
   return absl::NotFoundError(
       absl::StrCat("no sweep or trial is called \"", name, "\" (`mixlnctl get sweeps` lists the sweeps)"));
+}
+
+absl::StatusOr<std::vector<SweepOrTrial>> FindAll(Client& client, const std::vector<std::string>& names) {
+  std::vector<SweepOrTrial> all;
+  for (const std::string& name : names) {
+    auto found = FindAny(client, name);
+    if (!found.ok()) return found.status();
+    all.push_back(*std::move(found));
+  }
+  return all;
+}
+
+absl::StatusOr<std::string> FindRetryOf(Client& client, const v1::Trial& trial) {
+  if (!IsTerminal(trial.state()) || trial.state() == v1::TRIAL_STATE_SUCCEEDED) return "";
+  const auto all = ListTrials(client, trial.sweep_id());
+  if (!all.ok()) return all.status();
+  for (const v1::Trial& other : all->trials()) {
+    if (other.retry_of() == trial.id()) return other.id();
+  }
+  return "";
+}
+
+absl::StatusOr<v1::Worker> FindWorker(Client& client, const std::string& name) {
+  const auto list =
+      client.Call(client.workers(), &v1::WorkerAdminService::Stub::ListWorkers, v1::ListWorkersRequest());
+  if (!list.ok()) return list.status();
+  std::vector<v1::Worker> meant;
+  std::vector<std::string> known;
+  for (const v1::Worker& worker : list->workers()) {
+    if (worker.id() == name) return worker;
+    if (absl::StartsWith(worker.id(), name) || worker.hostname() == name) meant.push_back(worker);
+    known.push_back(worker.hostname());
+  }
+  if (meant.empty()) return NotFound("worker", name, known, "nodes");
+  if (meant.size() == 1) return meant.front();
+  std::string ids;
+  for (const v1::Worker& worker : meant) absl::StrAppend(&ids, ids.empty() ? "" : ", ", worker.id());
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", name, "\" is ", meant.size(), " workers: name one of ", ids));
 }
 
 }  // namespace mixln::services::mixlnctl

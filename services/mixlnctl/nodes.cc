@@ -1,5 +1,6 @@
 // `nodes`: the workers and their slots.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <ostream>
 
@@ -48,6 +49,10 @@ absl::StatusOr<int> Nodes(Session& session, OutputFormat format) {
   const bool wide = format == OutputFormat::kWide;
   std::vector<Column> columns{{"WORKER"}, {"HOST"},      {"STATE"},  {"USED", Align::kRight},
                               {"SLOTS"},  {"HEARTBEAT"}, {"VERSION"}};
+  // Said only where there is something to say.
+  const bool reasons = std::any_of(list->workers().begin(), list->workers().end(),
+                                   [](const v1::Worker& worker) { return !worker.reason().empty(); });
+  if (reasons) columns.push_back({"REASON"});
   if (wide) columns.insert(columns.end(), {{"METRICS"}, {"STARTS", Align::kRight}, {"TRIALS"}});
   Table table(columns);
   for (const v1::Worker& worker : list->workers()) {
@@ -66,6 +71,7 @@ absl::StatusOr<int> Nodes(Session& session, OutputFormat format) {
                                  std::move(offer),
                                  absl::StrCat(AgeText(worker.heartbeat_time(), now), " ago"),
                                  worker.version()};
+    if (reasons) row.push_back(worker.reason().empty() ? "-" : worker.reason());
     if (wide) {
       row.insert(row.end(),
                  {worker.metrics_address(), absl::StrCat(worker.instance()), trials.empty() ? "-" : trials});

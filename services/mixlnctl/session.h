@@ -38,6 +38,9 @@ void AddDescribeCommand(CLI::App& app, Session& session);    // describe
 void AddLogsCommand(CLI::App& app, Session& session);        // logs
 void AddFollowCommands(CLI::App& app, Session& session);     // watch, wait
 void AddEndCommands(CLI::App& app, Session& session);        // cancel, delete
+void AddPauseCommands(CLI::App& app, Session& session);      // pause, resume
+void AddRetryCommand(CLI::App& app, Session& session);       // retry
+void AddDrainCommands(CLI::App& app, Session& session);      // drain, undrain
 void AddResultsCommand(CLI::App& app, Session& session);     // results
 void AddExportCommand(CLI::App& app, Session& session);      // export
 void AddNodesCommand(CLI::App& app, Session& session);       // nodes

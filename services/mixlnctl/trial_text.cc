@@ -79,11 +79,12 @@ int UnfinishedTrials(const v1::TrialCounts& c) {
 }
 
 int TotalTrials(const v1::TrialCounts& c) {
-  return UnfinishedTrials(c) + c.succeeded() + c.failed() + c.diverged() + c.pruned() + c.cancelled();
+  return UnfinishedTrials(c) + c.succeeded() + c.failed() + c.diverged() + c.pruned() + c.cancelled() +
+         c.superseded();
 }
 
 std::string CountsText(const v1::TrialCounts& c) {
-  const std::array<std::pair<int, const char*>, 10> parts{{{c.running(), "running"},
+  const std::array<std::pair<int, const char*>, 11> parts{{{c.running(), "running"},
                                                            {c.starting(), "starting"},
                                                            {c.stopping(), "stopping"},
                                                            {c.pending(), "pending"},
@@ -92,7 +93,8 @@ std::string CountsText(const v1::TrialCounts& c) {
                                                            {c.failed(), "failed"},
                                                            {c.diverged(), "diverged"},
                                                            {c.pruned(), "pruned"},
-                                                           {c.cancelled(), "cancelled"}}};
+                                                           {c.cancelled(), "cancelled"},
+                                                           {c.superseded(), "tried again"}}};
   std::string text;
   for (const auto& [count, word] : parts) {
     if (count > 0) absl::StrAppend(&text, text.empty() ? "" : ", ", count, " ", word);

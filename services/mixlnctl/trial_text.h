@@ -38,7 +38,7 @@ int UnfinishedTrials(const v1::TrialCounts& counts);
 // "2 running, 6 pending, 1 failed": only what is not zero, the live ones first.
 std::string CountsText(const v1::TrialCounts& counts);
 // The exit code of waiting for these: unfinished, failed, cancelled, ok, in this order. DIVERGED and PRUNED
-// are results.
+// are results; a trial that was tried again counts for nothing.
 int ExitCodeOf(const v1::TrialCounts& counts);
 int ExitCodeOf(v1::TrialState state);
 bool IsTerminal(v1::TrialState state);

@@ -56,8 +56,11 @@ absl::StatusOr<int> Wait(Session& session, const WatchOptions& options) {
   if (end->sweep) {
     session.io.err << "sweep " << sweep_id << ": " << CountsText(end->sweep->counts()) << "\n";
   } else {
+    const auto tried_again = FindRetryOf(**client, *end->trial);
+    if (!tried_again.ok()) return tried_again.status();
     session.io.err << "trial " << trial_id << ": " << StateName(end->trial->state())
-                   << (end->trial->reason().empty() ? "" : ", ") << end->trial->reason() << "\n";
+                   << (end->trial->reason().empty() ? "" : ", ") << end->trial->reason()
+                   << (tried_again->empty() ? "" : "; tried again as ") << *tried_again << "\n";
   }
   return code;
 }

@@ -216,7 +216,14 @@ class FakeTrainer {
     if (config_.resume_from().empty()) return;
     std::ifstream file(fs::path(config_.resume_from()) / "step");
     if (!(file >> step_)) {
-      fprintf(stderr, "cannot read the checkpoint %s\n", config_.resume_from().c_str());
+      v1::RankEvent bad;
+      bad.mutable_checkpoint_bad()->set_path(config_.resume_from());
+      Append(bad);
+      v1::RankEvent failed;
+      failed.mutable_failed()->set_cause(v1::FAILURE_CAUSE_IO);
+      failed.mutable_failed()->set_message(
+          absl::StrCat("cannot read the checkpoint ", config_.resume_from()));
+      Append(failed);
       exit(74);
     }
   }

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -214,3 +215,16 @@ spec:
     parameters:
 {grid}
 {more}"""
+
+
+def finished_losses(cluster, sweep):
+    """Final evaluation loss of each trial, by its parameters."""
+    return {json.dumps(t["parameters"]): t["progress"]["eval_loss"] for t in cluster.trials(sweep).values()}
+
+
+def curve_steps(cluster, trial_id, metric="loss"):
+    """Steps recorded for one metric, straight from the coordinator's database."""
+    with contextlib.closing(sqlite3.connect(f"file:{cluster.coordinator_folder}/metrics.db?mode=ro", uri=True)) as db:
+        rows = db.execute("""select step from points join trials on trials.id = trial join metrics on metrics.id = metric
+                             where trials.name = ? and metrics.name = ? order by step""", (trial_id, metric))
+        return [row[0] for row in rows]

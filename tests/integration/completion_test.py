@@ -18,7 +18,8 @@ class Completion(unittest.TestCase):
         # Stands for a coordinator that has a sweep of two trials.
         program = self.folder / "mixlnctl"
         program.write_text('#!/bin/sh\ncase "$*" in\n"get sweeps -o name") echo alpha-sweep;;\n'
-                           '"get trials -o name") echo alpha-sweep-0; echo alpha-sweep-1;;\nesac\n')
+                           '"get trials -o name") echo alpha-sweep-0; echo alpha-sweep-1;;\n'
+                           '"nodes -o name") echo c0700f7e8b08;;\nesac\n')
         program.chmod(0o755)
         (self.folder / "file.yaml").touch()
 
@@ -75,7 +76,9 @@ class Completion(unittest.TestCase):
             for line, word in (("mixlnctl subm", "submit"), ("mixlnctl get sw", "sweeps"), ("mixlnctl submit --dry", "--dry-run"),
                                ("mixlnctl nodes -o js", "json"), ("mixlnctl completion fi", "fish"),
                                ("mixlnctl results al", "alpha-sweep"), ("mixlnctl logs alpha-sweep-1", "alpha-sweep-1"),
-                               ("mixlnctl submit fi", "file.yaml")):
+                               ("mixlnctl submit fi", "file.yaml"),
+                               ("mixlnctl drain c07", "c0700f7e8b08"), ("mixlnctl retry --fa", "--failed"),
+                               ("mixlnctl pause alpha-sweep-1", "alpha-sweep-1")):
                 with self.subTest(shell=complete.__name__, line=line):
                     self.assertEqual(complete(line), [word])
 

@@ -1,29 +1,13 @@
 """A whole sweep on real text with the real trainer, and what outlives restarts: the main job, end to end."""
-import contextlib
-import json
 import os
 import pathlib
 import signal
-import sqlite3
 import unittest
 
-from cluster import Cluster, alive, corpus_text, sweep_text, wait_until
+from cluster import Cluster, alive, corpus_text, curve_steps, finished_losses, sweep_text, wait_until
 
 FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5", "--reconnect-grace-seconds", "10")
 ALPHAS = {"norm.alpha": [0, 0.5, 1], "train.seed": [0, 1]}
-
-
-def finished_losses(cluster, sweep):
-    """Final evaluation loss of each trial, by its parameters."""
-    return {json.dumps(t["parameters"]): t["progress"]["eval_loss"] for t in cluster.trials(sweep).values()}
-
-
-def curve_steps(cluster, trial_id, metric="loss"):
-    """Steps recorded for one metric, straight from the coordinator's database."""
-    with contextlib.closing(sqlite3.connect(f"file:{cluster.coordinator_folder}/metrics.db?mode=ro", uri=True)) as db:
-        rows = db.execute("""select step from points join trials on trials.id = trial join metrics on metrics.id = metric
-                             where trials.name = ? and metrics.name = ? order by step""", (trial_id, metric))
-        return [row[0] for row in rows]
 
 
 class WholeSweep(unittest.TestCase):
@@ -137,6 +121,45 @@ class WholeSweep(unittest.TestCase):
         self.assertEqual(self.cluster.rank_pids(), {})
         self.submit("next", {"train.seed": [0]})  # the slots are free again
         self.wait("next")
+
+    def test_a_pause_in_the_middle_changes_no_number(self):
+        self.cluster.start_worker("worker", "--slots", "2")
+        parameters = {"train.seed": [0, 1]}
+        self.submit("calm", parameters, steps=600)
+        self.wait("calm")
+        self.submit("paused", parameters, steps=600)
+        wait_until(lambda: self.cluster.states("paused") == {"RUNNING"}, "both trials to train")
+        self.cluster.ctl("pause", "paused")
+        wait_until(lambda: self.cluster.states("paused") == {"PAUSED"}, "both trials to stop")
+        self.assertEqual(self.cluster.rank_pids(), {})
+        self.cluster.ctl("resume", "paused")
+        self.wait("paused")
+        for trial_id, trial in self.cluster.trials("paused").items():
+            self.assertEqual(len(trial["attempts"]), 2)
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))
+        self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "paused"))
+
+    def test_a_worker_that_shuts_down_hands_its_trials_back_and_no_step_is_lost(self):
+        parameters = {"train.seed": [0, 1]}
+        self.cluster.start_worker("goes", "--slots", "2", "--stop-ranks-on-exit")
+        self.submit("calm", parameters, steps=600)
+        self.wait("calm")
+        self.submit("moved", parameters, steps=600)
+        wait_until(lambda: self.cluster.states("moved") == {"RUNNING"}, "both trials to train")
+        leaving = self.cluster.workers.pop("goes")
+        leaving.terminate()
+        self.assertEqual(leaving.process.returncode, 0)
+        self.assertEqual(self.cluster.rank_pids(), {})
+        handed_back = {trial_id: max(curve_steps(self.cluster, trial_id)) for trial_id in self.cluster.trials("moved")}
+        self.cluster.start_worker("comes", "--slots", "2")
+        self.wait("moved")
+        for trial_id, trial in self.cluster.trials("moved").items():
+            first, second = trial["attempts"]
+            self.assertEqual(first["cause"], "FAILURE_CAUSE_PREEMPTED")
+            self.assertEqual(int(second["resume_step"]), handed_back[trial_id], "it goes on from the very last step")
+            self.assertEqual(int(trial["retries"]), 0)
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))
+        self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "moved"))
 
     def test_a_coordinator_killed_in_the_middle_is_invisible_to_training(self):
         self.cluster.start_worker("worker", "--slots", "2")

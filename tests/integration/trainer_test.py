@@ -44,6 +44,7 @@ class TrainerTest(unittest.TestCase):
         for word in words:
             self.assertIn(word, failed["message"])
             self.assertIn(word, rank.log())
+        return rank
 
     def tensors(self, attempt, step=STEPS):
         """The bytes of a checkpoint's tensors."""
@@ -170,7 +171,8 @@ class TrainerTest(unittest.TestCase):
         data[-5] ^= 1
         (broken / "rank-00000.safetensors").write_bytes(data)
         self.config["resume_from"] = str(broken)
-        self.assert_refused(74, "FAILURE_CAUSE_IO", str(broken), "is corrupted")
+        rank = self.assert_refused(74, "FAILURE_CAUSE_IO", str(broken), "is corrupted")
+        self.assertEqual([bad for _, bad in rank.of("checkpoint_bad")], [{"path": str(broken)}])
 
     def test_its_own_older_checkpoint_serves_when_the_newest_is_corrupted(self):
         checkpoints = self.folder / "attempt/checkpoints"
@@ -181,6 +183,7 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual(code, 0, rank.log())
         self.assertEqual(rank.of("started")[0][1]["resume_step"], "40")
         self.assertIn("step-000000060", rank.log())
+        self.assertEqual([bad for _, bad in rank.of("checkpoint_bad")], [{"path": str(checkpoints / "step-000000060")}])
         self.assertEqual(self.tensors(self.config["attempt_dir"]), self.tensors(self.shared / "straight-attempt"))
 
     def test_a_checkpoint_of_another_placement_is_refused(self):

@@ -58,6 +58,11 @@ std::string Hostname() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
 }
 
+// "rank 1 on gpu-3": how a message about a rank begins.
+std::string Named(int32_t rank) {
+  return absl::StrCat("rank ", rank, " on ", Hostname());
+}
+
 session::PrepareFailed PrepareFailure(const AttemptKey& key, v1::FailureCause cause,
                                       const absl::Status& status) {
   return {key, cause, std::string(status.message())};
@@ -163,6 +168,8 @@ absl::StatusOr<v1::RankConfig> Agent::MakeConfig(const Run& run, const v1::RankP
   config.set_dataset_dir(run.dataset_dir);
   config.set_attempt_dir(attempt_dir.string());
   if (!reserve.resume_from().empty()) {
+    // Else a checkpoint might be taken for one that is gone.
+    if (auto there = CheckArtifacts(options_.artifacts); !there.ok()) return there;
     auto resume_from = ArtifactPath(options_.artifacts, reserve.resume_from());
     if (!resume_from.ok()) return resume_from.status();
     config.set_resume_from(resume_from->string());
@@ -199,11 +206,12 @@ void Agent::Start(const session::StartRanks& order, std::vector<session::Event>&
       continue;
     }
     status = rank.status();
-    answers.emplace_back(
-        session::RankEnded{order.key,
-                           placement.rank(),
-                           {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_IO, std::string(status.message())},
-                           0});
+    answers.emplace_back(session::RankEnded{
+        order.key,
+        placement.rank(),
+        {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_IO,
+         absl::StrCat(Named(placement.rank()), " could not be started: ", std::string(status.message()))},
+        0});
   }
   run.rendezvous_socket.reset();
   FollowMetrics(order.key, run);
@@ -304,7 +312,7 @@ void Agent::FindHang(const AttemptKey& key, Run& run, base::Time now) {
   const auto hang = run.hang_watch.Judge(now);
   if (!hang) return;
   std::string& words = run.ranks.at(hang->rank).hung;
-  words = absl::StrCat("rank ", hang->rank, " on ", Hostname(), " hangs: ", hang->what,
+  words = absl::StrCat(Named(hang->rank), " hangs: ", hang->what,
                        "; the stacks of the ranks are at the end of their logs");
   spdlog::error("attempt {}: {}", session::ToString(key), words);
   for (auto& [number, rank] : run.ranks)
@@ -356,7 +364,11 @@ std::vector<session::Event> Agent::Poll(base::Time now) {
       rank.ended = true;
       const fs::path& folder = rank.rank.folder();
       session::RankEnd end = ReadRankEnd(folder);
-      if (!rank.hung.empty()) end = {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_HANG, rank.hung};
+      if (!rank.hung.empty()) {
+        end = {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_HANG, rank.hung};
+      } else if (end.outcome == v1::ATTEMPT_OUTCOME_FAILED) {
+        end.message = absl::StrCat(Named(number), " ", end.message);
+      }
       spdlog::info("rank {} of attempt {} ended: {}", number, session::ToString(key),
                    end.message.empty() ? v1::AttemptOutcome_Name(end.outcome) : end.message);
       if (number == 0) metrics_->End(key, now);

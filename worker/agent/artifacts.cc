@@ -51,6 +51,14 @@ absl::Status ClaimArtifacts(const fs::path& root, const std::string& cluster_id)
       ", but the coordinator's cluster is ", cluster_id, ": choose another folder with --artifacts"));
 }
 
+absl::Status CheckArtifacts(const fs::path& root) {
+  std::error_code error;
+  if (fs::exists(root / kMarker, error)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("the artifacts folder ", root.string(),
+                                                    " has lost its marker ", kMarker,
+                                                    ": is its volume not mounted any more?"));
+}
+
 absl::StatusOr<fs::path> ArtifactPath(const fs::path& root, const std::string& relative) {
   const fs::path path(relative);
   bool plain = !path.empty() && path.is_relative();

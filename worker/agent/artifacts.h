@@ -14,6 +14,10 @@ namespace mixln::worker::agent {
 // in it. FAILED_PRECONDITION when it belongs to another one, or is somebody else's folder.
 absl::Status ClaimArtifacts(const std::filesystem::path& root, const std::string& cluster_id);
 
+// Whether the root is still there: FAILED_PRECONDITION when it has no marker, as when its volume is not
+// mounted any more. Then nothing in it is missing for good.
+absl::Status CheckArtifacts(const std::filesystem::path& root);
+
 // `relative` below `root`. INVALID_ARGUMENT for an absolute or empty path and for one with "." or "..".
 absl::StatusOr<std::filesystem::path> ArtifactPath(const std::filesystem::path& root,
                                                    const std::string& relative);

@@ -44,15 +44,21 @@ session::RankEnd ReadRankEnd(const std::filesystem::path& folder) {
     end.message = absl::StrCat("exited with code ", code);
   } else if (exit.is_object() && exit.contains("signal") && exit["signal"].is_number_integer()) {
     const int signal = exit["signal"];
-    end.message = absl::StrCat("killed by signal ", signal, " (", SignalName(signal), ")");
+    end.message = absl::StrCat("was killed by signal ", signal, " (", SignalName(signal), ")");
   } else {
-    end.message = "the rank's shim is gone and left no exit status: it was killed, or the machine went down";
+    end.message = "left no exit status: its shim is gone, too, so it was killed or the machine went down";
   }
   const LastEvent last = ReadLastEvent(folder / "events.jsonl");
   if (last.event.has_failed()) {
     if (last.event.failed().cause() != v1::FAILURE_CAUSE_UNSPECIFIED) end.cause = last.event.failed().cause();
-    if (!last.event.failed().message().empty()) end.message = last.event.failed().message();
     if (end.cause == v1::FAILURE_CAUSE_DIVERGED) end.outcome = v1::ATTEMPT_OUTCOME_DIVERGED;
+    const std::string& sentence = last.event.failed().message();
+    if (sentence.empty()) return end;
+    if (end.outcome == v1::ATTEMPT_OUTCOME_DIVERGED) {
+      end.message = sentence;  // a result; how the process ended says nothing more
+    } else {
+      absl::StrAppend(&end.message, ": ", sentence);
+    }
     return end;
   }
   const std::string introduction = "; its last words:\n";

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "base/file/durable.h"
+#include "worker/trainer/checkpoint/damaged_error.h"
 #include "worker/trainer/checkpoint/tensor_file.h"
 #include "worker/trainer/error/error.h"
 
@@ -87,8 +88,7 @@ void CheckRange(const std::string& checkpoint, const TensorEntry& entry, const s
   }
   const int64_t size = Elements(shape);
   if (entry.begin < 0 || entry.elements < 0 || entry.begin > size || entry.elements > size - entry.begin) {
-    throw error::InputOutputError(checkpoint + ": is corrupted: a range of " + entry.name +
-                                  " lies outside it");
+    throw DamagedError(checkpoint + ": is corrupted: a range of " + entry.name + " lies outside it");
   }
 }
 
@@ -111,8 +111,10 @@ Manifest ReadManifest(const std::string& folder) {
   const std::string path = folder + "/manifest.json";
   const auto text = base::ReadFile(path);
   if (!text.ok()) {
-    throw error::InputOutputError("checkpoint " + folder +
-                                  " cannot be read: " + std::string(text.status().message()));
+    const std::string problem =
+        "checkpoint " + folder + " cannot be read: " + std::string(text.status().message());
+    if (absl::IsNotFound(text.status())) throw DamagedError(problem);
+    throw error::InputOutputError(problem);
   }
   return ParseManifest(*text, path);
 }
@@ -134,7 +136,7 @@ std::vector<std::string> Compare(const std::string& folder, const Manifest& chec
         " training windows there and " + std::to_string(trial.data_windows) + " here");
   }
   if (checkpoint.data_epoch != trial.data_epoch || checkpoint.data_offset != trial.data_offset) {
-    throw error::InputOutputError(name + ": is corrupted: its data position does not follow from its step");
+    throw DamagedError(name + ": is corrupted: its data position does not follow from its step");
   }
   std::vector<std::string> said;
   const auto note = [&](const std::string& what, const std::string& there, const std::string& here) {
@@ -179,7 +181,7 @@ void Load(const std::string& folder, const Manifest& checkpoint,
                                std::to_string(size) + " elements of " + tensor_name);
     }
     if (met[tensor_name] != tensor.elements.numel()) {
-      throw error::InputOutputError(name + ": is corrupted: ranges of " + tensor_name + " overlap");
+      throw DamagedError(name + ": is corrupted: ranges of " + tensor_name + " overlap");
     }
   }
   // One file is verified before it is copied; several need a pass of their own.

@@ -12,7 +12,8 @@ namespace mixln::worker::trainer::checkpoint {
 // Folders of all complete checkpoints of an attempt, newest first.
 std::vector<std::string> ListCheckpoints(const std::string& attempt_dir);
 
-// Reads manifest.json of a checkpoint's folder. Throws error::InputOutputError that names it.
+// Reads manifest.json of a checkpoint's folder. Throws error::InputOutputError that names
+// it, DamagedError when it is gone or corrupted.
 Manifest ReadManifest(const std::string& folder);
 
 // Compares a checkpoint with the trial that wants to go on from it; `trial` is the manifest that the trial
@@ -23,7 +24,7 @@ std::vector<std::string> Compare(const std::string& folder, const Manifest& chec
                                  const Manifest& trial);
 
 // Copies into `states` what this rank owns of masters and moments, whatever the world size of the ranks that
-// wrote them. Throws error::InputOutputError when a file is missing or corrupted, and error::ConfigError when
+// wrote them. Throws DamagedError when a file is missing or corrupted, and error::ConfigError when
 // tensors are missing, too many, or of another shape; all is verified before the first element is copied.
 void Load(const std::string& folder, const Manifest& checkpoint,
           const std::vector<engine::NamedState>& states);

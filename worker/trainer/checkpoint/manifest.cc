@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "worker/trainer/checkpoint/damaged_error.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::checkpoint {
@@ -120,7 +121,7 @@ Manifest ParseManifest(std::string_view text, const std::string& path) {
     json.at("layer_placements").get_to(manifest.layer_placements);
     manifest.spec_json = json.at("spec").dump();
     if (json.at("spec_hash") != Hash(manifest.spec_json)) {
-      throw error::InputOutputError(path + ": is corrupted: the spec's checksum does not match");
+      throw DamagedError(path + ": is corrupted: the spec's checksum does not match");
     }
     json.at("precision").get_to(manifest.precision);
     json.at("device").get_to(manifest.device);
@@ -130,7 +131,7 @@ Manifest ParseManifest(std::string_view text, const std::string& path) {
     for (const auto& file : json.at("files")) manifest.files.push_back(DecodeFile(file));
     return manifest;
   } catch (const nlohmann::json::exception& problem) {
-    throw error::InputOutputError(path + ": is corrupted: " + problem.what());
+    throw DamagedError(path + ": is corrupted: " + problem.what());
   }
 }
 

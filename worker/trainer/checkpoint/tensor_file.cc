@@ -18,6 +18,7 @@
 #include <numeric>
 
 #include "base/file/unique_fd.h"
+#include "worker/trainer/checkpoint/damaged_error.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::checkpoint {
@@ -65,11 +66,13 @@ class MappedFile {
     base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat status = {};
     if (!fd || fstat(fd.get(), &status) != 0) {
-      throw error::InputOutputError("cannot read " + path + ": " + std::strerror(errno));
+      const std::string problem = "cannot read " + path + ": " + std::strerror(errno);
+      if (errno == ENOENT) throw DamagedError(problem);
+      throw error::InputOutputError(problem);
     }
     if (status.st_size != expected_bytes) {
-      throw error::InputOutputError(path + ": is corrupted: it has " + std::to_string(status.st_size) +
-                                    " bytes, not " + std::to_string(expected_bytes));
+      throw DamagedError(path + ": is corrupted: it has " + std::to_string(status.st_size) + " bytes, not " +
+                         std::to_string(expected_bytes));
     }
     size_ = static_cast<size_t>(expected_bytes);
     data_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
@@ -145,21 +148,20 @@ void ReadTensorFile(const std::string& folder, const FileEntry& entry,
         static_cast<uint64_t>(tensor.offset_bytes) + static_cast<uint64_t>(tensor.elements) * sizeof(float);
     if (tensor.offset_bytes < 0 || tensor.offset_bytes % static_cast<int64_t>(alignof(float)) != 0 ||
         tensor.elements < 0 || end > file.bytes().size()) {
-      throw error::InputOutputError(path + ": is corrupted: " + tensor.name + " lies outside the file");
+      throw DamagedError(path + ": is corrupted: " + tensor.name + " lies outside the file");
     }
     const auto bytes = file.bytes().substr(static_cast<size_t>(tensor.offset_bytes),
                                            static_cast<size_t>(tensor.elements) * sizeof(float));
     if (Hash(bytes) != tensor.xxh3_64) {
-      throw error::InputOutputError(path + ": is corrupted: the checksum of " + tensor.name +
-                                    " does not match");
+      throw DamagedError(path + ": is corrupted: the checksum of " + tensor.name + " does not match");
     }
     const auto* elements = reinterpret_cast<const float*>(bytes.data());
     if (!std::all_of(elements, elements + tensor.elements, [](float x) { return std::isfinite(x); })) {
-      throw error::InputOutputError(path + ": " + tensor.name + " has elements that are no finite numbers");
+      throw DamagedError(path + ": " + tensor.name + " has elements that are no finite numbers");
     }
   }
   if (Hash(file.bytes()) != entry.xxh3_64) {
-    throw error::InputOutputError(path + ": is corrupted: its checksum does not match");
+    throw DamagedError(path + ": is corrupted: its checksum does not match");
   }
   for (const TensorEntry& tensor : entry.tensors) {
     take(tensor, reinterpret_cast<const float*>(file.bytes().data() + tensor.offset_bytes));

@@ -75,6 +75,10 @@ Payload PayloadOf(const Failed& event) {
   return {"failed", {{"cause", event.cause}, {"message", event.message}}};
 }
 
+Payload PayloadOf(const CheckpointBad& event) {
+  return {"checkpoint_bad", {{"path", event.path}}};
+}
+
 }  // namespace
 
 std::string Line(uint64_t sequence, double time_seconds, int64_t step, const RankEvent& event) {
@@ -88,7 +92,7 @@ std::string Line(uint64_t sequence, double time_seconds, int64_t step, const Ran
 
 bool MustBeDurable(const RankEvent& event) {
   return std::holds_alternative<CheckpointDone>(event) || std::holds_alternative<Finished>(event) ||
-         std::holds_alternative<Failed>(event);
+         std::holds_alternative<Failed>(event) || std::holds_alternative<CheckpointBad>(event);
 }
 
 }  // namespace mixln::worker::trainer::events

@@ -52,7 +52,11 @@ struct Failed {
   std::string message;
 };
 
-using RankEvent = std::variant<Started, StepDone, EvalDone, CheckpointDone, Finished, Failed>;
+struct CheckpointBad {
+  std::string path;
+};
+
+using RankEvent = std::variant<Started, StepDone, EvalDone, CheckpointDone, Finished, Failed, CheckpointBad>;
 
 // One line of events.jsonl, newline included.
 std::string Line(uint64_t sequence, double time_seconds, int64_t step, const RankEvent& event);

@@ -1,6 +1,7 @@
 #include "worker/trainer/loop/resume.h"
 
 #include "worker/trainer/checkpoint/checkpoint_reader.h"
+#include "worker/trainer/checkpoint/damaged_error.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/huggingface/import_model.h"
 #include "worker/trainer/loop/say.h"
@@ -9,8 +10,8 @@
 namespace mixln::worker::trainer::loop {
 namespace {
 
-Progress LoadFrom(const std::string& folder, const config::TrialConfig& config, int64_t windows,
-                  engine::Engine& engine) {
+Progress LoadUndamaged(const std::string& folder, const config::TrialConfig& config, int64_t windows,
+                       engine::Engine& engine) {
   const checkpoint::Manifest manifest = checkpoint::ReadManifest(folder);
   const checkpoint::Manifest trial = MakeManifest(config, windows, manifest.step, manifest.tokens);
   const auto differences = checkpoint::Compare(folder, manifest, trial);
@@ -23,20 +24,30 @@ Progress LoadFrom(const std::string& folder, const config::TrialConfig& config, 
           .loss_history = manifest.loss_history};
 }
 
+Progress LoadFrom(const std::string& folder, const config::TrialConfig& config, int64_t windows,
+                  engine::Engine& engine, const OnDamaged& damaged) {
+  try {
+    return LoadUndamaged(folder, config, windows, engine);
+  } catch (const checkpoint::DamagedError&) {
+    damaged(folder);
+    throw;
+  }
+}
+
 }  // namespace
 
 Progress Resume(const config::TrialConfig& config, int64_t vocab_size, int64_t windows,
-                engine::Engine& engine) {
+                engine::Engine& engine, const OnDamaged& damaged) {
   for (const std::string& folder : checkpoint::ListCheckpoints(config.attempt_dir)) {
     try {
-      Progress progress = LoadFrom(folder, config, windows, engine);
+      Progress progress = LoadFrom(folder, config, windows, engine, damaged);
       progress.own = true;
       return progress;
     } catch (const error::InputOutputError& problem) {
       Say("%s; trying the checkpoint before it", problem.what());
     }
   }
-  if (!config.resume_from.empty()) return LoadFrom(config.resume_from, config, windows, engine);
+  if (!config.resume_from.empty()) return LoadFrom(config.resume_from, config, windows, engine, damaged);
   Progress fresh;
   fresh.folder = config.spec.init.from;
   if (!fresh.folder.empty()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "worker/trainer/checkpoint/manifest.h"
@@ -18,6 +19,9 @@ struct Progress {
   checkpoint::LossHistory loss_history;  // as of `step`
 };
 
+// Is told the folder of each checkpoint that turns out to be damaged.
+using OnDamaged = std::function<void(const std::string& folder)>;
+
 // Loads into the engine, in this order: this attempt's own newest complete checkpoint (there is one when the
 // rank was restarted under the same fence), and older ones of its own where a newer is corrupted; then
 // resume_from; then, at step 0, the model in init.from; else nothing is loaded. `vocab_size` and `windows`:
@@ -25,6 +29,6 @@ struct Progress {
 // over, goes to the log. Throws error::ConfigError for a checkpoint or model of another kind,
 // error::InputOutputError for a resume_from and error::DataError for an init.from that cannot be read.
 Progress Resume(const config::TrialConfig& config, int64_t vocab_size, int64_t windows,
-                engine::Engine& engine);
+                engine::Engine& engine, const OnDamaged& damaged);
 
 }  // namespace mixln::worker::trainer::loop

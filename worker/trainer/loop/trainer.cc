@@ -119,7 +119,8 @@ Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, ev
       unigram_(dataset_),
       engine_(MakeEngine(config, dataset_, ranks_.get())),
       writer_(config.attempt_dir, MakePeers(ranks_.get())),
-      progress_(Resume(config, dataset_.vocab_size, training_set_.windows(), *engine_)) {
+      progress_(Resume(config, dataset_.vocab_size, training_set_.windows(), *engine_,
+                       [&](const std::string& folder) { Append(step, events::CheckpointBad{folder}); })) {
   KeepTokenizer(config);
   step_ = progress_.step;
   if (progress_.own) last_checkpoint_ = progress_.step;
@@ -331,7 +332,10 @@ void Trainer::Report(const std::optional<checkpoint::Written>& written) {
 }
 
 void Trainer::EmitAt(int64_t step, const events::RankEvent& event) {
-  if (config_.rank != 0) return;  // a trial's numbers are those of rank 0
+  if (config_.rank == 0) Append(step, event);  // a trial's numbers are those of rank 0
+}
+
+void Trainer::Append(int64_t step, const events::RankEvent& event) {
   events_.Append(static_cast<double>(base::ReadClock().wall.micros) * 1e-6, step, event);
 }
 

@@ -58,6 +58,8 @@ class Trainer {
   void Report(const std::optional<checkpoint::Written>& written);
   void Emit(const events::RankEvent& event) { EmitAt(progress_.step, event); }
   void EmitAt(int64_t step, const events::RankEvent& event);
+  // As EmitAt, of any rank.
+  void Append(int64_t step, const events::RankEvent& event);
   // The sum of negative log-likelihoods of some rows, with gradients if `global_targets` is above 0.
   double Compute(const data::Rows& rows, double global_targets,
                  diagnostics::ActivationVariance* variance = nullptr);

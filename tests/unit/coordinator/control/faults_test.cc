@@ -61,7 +61,12 @@ class FaultModel {
     for (int i = 0; i < 400 && !::testing::Test::HasFatalFailure(); ++i) Round(true);
     // At 1 s a round: a lease, a back-off of at most 300 s, a start and a stop of each trial, and the
     // training.
-    for (int i = 0; i < 3000 && !AllEnded() && !::testing::Test::HasFatalFailure(); ++i) Round(false);
+    for (int i = 0; i < 3000 && !AllEnded() && !::testing::Test::HasFatalFailure(); ++i) {
+      for (const ModelWorker& worker : workers_) {  // an operator looks after them
+        if (state_.workers.at(worker.id).worker.quarantined()) Happen(WorkerDrained{worker.id, true, ""});
+      }
+      Round(false);
+    }
     for (const auto& [id, trial] : state_.trials) {
       EXPECT_TRUE(state::IsTerminal(trial.state()))
           << id << " is " << state::StateName(trial.state()) << ": " << trial.reason();

@@ -103,9 +103,37 @@ TEST(Resume, OnlyWhatIsPaused) {
   Running c;
   EXPECT_EQ(c.Happen(TrialResumed{"s-0"}).outcome.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(c.Happen(SweepResumed{"s"}).outcome.code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(Resume, OneThatIsStillBeingPausedGoesOnWhenItsRanksHaveEnded) {
+  Running c;
+  c.Trial("s-0").mutable_spec()->mutable_retry()->set_max_retries(0);
+  c.Happen(SweepPaused{"s"});
+  c.Happen(SweepResumed{"s"});
+  EXPECT_TRUE(c.last.outcome.ok()) << c.last.outcome;
+  EXPECT_EQ(c.StateOf("s-0"), v1::TRIAL_STATE_STOPPING);
+  c.Save(7);
+  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_STOPPED);
+  EXPECT_EQ(c.StateOf("s-0"), v1::TRIAL_STATE_STARTING);
+  EXPECT_EQ(c.LastAttempt("s-0").resume_step(), 7);
+  EXPECT_EQ(c.Trial("s-0").retries(), 0);
+}
+
+TEST(Resume, TheLastWordOfSeveralCounts) {
+  Running c;
   c.Happen(TrialPaused{"s-0"});
-  EXPECT_THAT(std::string(c.Happen(TrialResumed{"s-0"}).outcome.message()),
-              HasSubstr("writes its checkpoint"));
+  c.Happen(TrialResumed{"s-0"});
+  c.Happen(TrialPaused{"s-0"});
+  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_STOPPED);
+  EXPECT_EQ(c.StateOf("s-0"), v1::TRIAL_STATE_PAUSED);
+  EXPECT_FALSE(c.Trial("s-0").resume_requested());
+}
+
+TEST(Resume, OneThatIsBeingCancelledIsRefused) {
+  Running c;
+  c.Happen(TrialPaused{"s-0"});
+  c.Happen(TrialCancelled{"s-0"});
+  EXPECT_EQ(c.Happen(TrialResumed{"s-0"}).outcome.code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(Retry, MakesANewTrialOfAFailedOneOnceAndTheSweepGoesOn) {
@@ -117,9 +145,29 @@ TEST(Retry, MakesANewTrialOfAFailedOneOnceAndTheSweepGoesOn) {
   EXPECT_EQ(c.Trial("s-1").retry_of(), "s-0");
   EXPECT_EQ(c.StateOf("s-1"), v1::TRIAL_STATE_STARTING);
   EXPECT_FALSE(c.state.sweeps.at("s").has_end_time());
+  EXPECT_EQ(c.state.sweeps.at("s").counts().failed(), 0);  // the new one counts instead
+  EXPECT_EQ(c.state.sweeps.at("s").counts().superseded(), 1);
   EXPECT_EQ(c.Happen(SweepRetried{"s"}).outcome.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(c.Happen(TrialRetried{"s-0"}).outcome.ok());  // the same answer, no second trial
   EXPECT_EQ(c.state.trials.size(), 2U);
+}
+
+TEST(Retry, AFailedRetryIsTriedAgainAndOnlyTheNewestCounts) {
+  Running c;
+  c.Fail("a", "s-0", v1::FAILURE_CAUSE_OUT_OF_MEMORY);
+  c.Happen(SweepRetried{"s"});
+  c.RunOn("a", "s-1");
+  c.Fail("a", "s-1", v1::FAILURE_CAUSE_OUT_OF_MEMORY);
+  c.Happen(SweepRetried{"s"});
+  EXPECT_EQ(c.Trial("s-2").retry_of(), "s-1");
+  EXPECT_EQ(c.state.trials.size(), 3U);
+  c.RunOn("a", "s-2");
+  c.End("a", "s-2", v1::ATTEMPT_OUTCOME_FINISHED);
+  const v1::TrialCounts& counts = c.state.sweeps.at("s").counts();
+  EXPECT_EQ(counts.succeeded(), 1);
+  EXPECT_EQ(counts.failed(), 0);
+  EXPECT_EQ(counts.superseded(), 2);
+  EXPECT_TRUE(c.state.sweeps.at("s").has_end_time());
 }
 
 TEST(Retry, ASucceededTrialIsRefused) {

@@ -1,5 +1,6 @@
 #include "coordinator/results/compare.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -111,6 +112,28 @@ TEST(Compare, ADivergedTrialsLastEvaluationDoesNotCount) {
   EXPECT_DOUBLE_EQ(results.rows(0).perplexity_mean(), 8);
   EXPECT_EQ(results.rows(0).perplexity_stddev(), 0);
   EXPECT_FALSE(results.rows(0).best());
+}
+
+TEST(Compare, OfTrialsThatTryEachOtherAgainTheNewestCounts) {
+  auto failed = Trial("0", 0, v1::TRIAL_STATE_FAILED);
+  failed.set_id("s-0");
+  auto again = Trial("0", 0, v1::TRIAL_STATE_FAILED);
+  again.set_id("s-2");
+  again.set_retry_of("s-0");
+  auto newest = Succeeded("0", 0, 12);
+  newest.set_id("s-3");
+  newest.set_retry_of("s-2");
+  auto other_seed = Succeeded("0", 1, 8);
+  other_seed.set_id("s-1");
+  const auto results = CompareAll({failed, other_seed, again, newest});
+  ASSERT_EQ(results.rows_size(), 1);
+  const auto& row = results.rows(0);
+  EXPECT_DOUBLE_EQ(row.perplexity_mean(), 10);
+  EXPECT_EQ(row.counts().failed(), 0);
+  EXPECT_EQ(row.counts().succeeded(), 2);
+  EXPECT_THAT(row.trial_ids(), testing::ElementsAre("s-1", "s-3"));
+  EXPECT_THAT(row.superseded_trial_ids(), testing::ElementsAre("s-0", "s-2"));
+  EXPECT_TRUE(row.best());
 }
 
 TEST(Compare, AnEvaluationInTheMiddleIsNoResult) {

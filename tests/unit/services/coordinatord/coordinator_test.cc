@@ -79,6 +79,15 @@ class Worker {
     message.mutable_report()->set_outcome(outcome);
     stream_->Write(message);
   }
+  void Fail(v1::FailureCause cause) {
+    v1::WorkerMessage message;
+    message.mutable_report()->set_trial_id("alpha-0");
+    *message.mutable_report()->mutable_fence() = fence_;
+    message.mutable_report()->set_phase(v1::ATTEMPT_PHASE_ENDED);
+    message.mutable_report()->set_outcome(v1::ATTEMPT_OUTCOME_FAILED);
+    message.mutable_report()->set_cause(cause);
+    stream_->Write(message);
+  }
   v1::RankEvent& AddEvent(v1::WorkerMessage& message, int64_t step) {
     message.mutable_events()->set_trial_id("alpha-0");
     *message.mutable_events()->mutable_fence() = fence_;
@@ -313,6 +322,85 @@ TEST_F(CoordinatorTest, ARestartKeepsWhatWasAcknowledgedAndTellsTheWorkerHowFarI
   ASSERT_EQ(welcome.keep_size(), 1);
   ASSERT_EQ(welcome.cursors_size(), 1);
   EXPECT_EQ(welcome.cursors(0).sequence(), 5U);
+}
+
+TEST_F(CoordinatorTest, ATrialIsPausedResumedAndTriedAgain) {
+  Create();
+  v1::PauseTrialRequest pause;
+  pause.set_trial_id("alpha-0");
+  v1::Trial trial;
+  EXPECT_TRUE(Call(*trials_, &v1::TrialService::Stub::PauseTrial, pause, trial).ok());
+  EXPECT_EQ(trial.state(), v1::TRIAL_STATE_PAUSED);
+  v1::ResumeTrialRequest resume;
+  resume.set_trial_id("alpha-0");
+  EXPECT_TRUE(Call(*trials_, &v1::TrialService::Stub::ResumeTrial, resume, trial).ok());
+  EXPECT_EQ(trial.state(), v1::TRIAL_STATE_PENDING);
+  EXPECT_EQ(Call(*trials_, &v1::TrialService::Stub::ResumeTrial, resume, trial).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+
+  v1::RetryTrialRequest retry;
+  retry.set_trial_id("alpha-0");
+  EXPECT_EQ(Call(*trials_, &v1::TrialService::Stub::RetryTrial, retry, trial).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+  v1::CancelTrialRequest cancel;
+  cancel.set_trial_id("alpha-0");
+  EXPECT_TRUE(Call(*trials_, &v1::TrialService::Stub::CancelTrial, cancel, trial).ok());
+  for (int i = 0; i < 2; ++i) {  // the same answer twice
+    EXPECT_TRUE(Call(*trials_, &v1::TrialService::Stub::RetryTrial, retry, trial).ok());
+    EXPECT_EQ(trial.id(), "alpha-1");
+    EXPECT_EQ(trial.retry_of(), "alpha-0");
+  }
+}
+
+TEST_F(CoordinatorTest, ASweepIsPausedResumedAndItsFailedTrialTriedAgain) {
+  Create();
+  v1::PauseSweepRequest pause;
+  pause.set_sweep_id("alpha");
+  v1::Sweep sweep;
+  EXPECT_TRUE(Call(*sweeps_, &v1::SweepService::Stub::PauseSweep, pause, sweep).ok());
+  EXPECT_EQ(sweep.counts().paused(), 1);
+  v1::ResumeSweepRequest resume;
+  resume.set_sweep_id("alpha");
+  EXPECT_TRUE(Call(*sweeps_, &v1::SweepService::Stub::ResumeSweep, resume, sweep).ok());
+  EXPECT_EQ(sweep.counts().pending(), 1);
+
+  v1::RetrySweepRequest retry;
+  retry.set_sweep_id("alpha");
+  v1::RetrySweepResponse made;
+  EXPECT_EQ(Call(*sweeps_, &v1::SweepService::Stub::RetrySweep, retry, made).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+  Worker worker(channel_, 1);
+  worker.TrainToTheEnd();
+  worker.Read(v1::CoordinatorMessage::kEventAck);
+  worker.Fail(v1::FAILURE_CAUSE_OUT_OF_MEMORY);
+  while (GetTrial().state() != v1::TRIAL_STATE_FAILED) std::this_thread::yield();
+  const auto status = Call(*sweeps_, &v1::SweepService::Stub::RetrySweep, retry, made);
+  EXPECT_TRUE(status.ok()) << rpc::Explain(status);
+  EXPECT_THAT(made.trial_ids(), ElementsAre("alpha-1"));
+  EXPECT_EQ(made.sweep().counts().failed(), 0);
+  EXPECT_EQ(made.sweep().counts().superseded(), 1);
+}
+
+TEST_F(CoordinatorTest, AWorkerIsDrainedAndTakenBack) {
+  Worker worker(channel_, 1);
+  worker.Greet();
+  worker.Read(v1::CoordinatorMessage::kWelcome);
+  const auto workers = v1::WorkerAdminService::NewStub(channel_);
+  v1::DrainWorkerRequest drain;
+  drain.set_worker_id("w1");
+  drain.set_reason("new disk");
+  v1::Worker answer;
+  EXPECT_TRUE(Call(*workers, &v1::WorkerAdminService::Stub::DrainWorker, drain, answer).ok());
+  EXPECT_TRUE(answer.drained());
+  EXPECT_EQ(answer.state(), v1::WORKER_STATE_DRAINING);
+  EXPECT_EQ(answer.reason(), "drained by a user: new disk");
+  drain.set_undo(true);
+  EXPECT_TRUE(Call(*workers, &v1::WorkerAdminService::Stub::DrainWorker, drain, answer).ok());
+  EXPECT_FALSE(answer.drained());
+  EXPECT_EQ(answer.state(), v1::WORKER_STATE_READY);
+  drain.set_worker_id("none");
+  EXPECT_EQ(Call(*workers, &v1::WorkerAdminService::Stub::DrainWorker, drain, answer).error_code(),
+            grpc::StatusCode::NOT_FOUND);
 }
 
 TEST_F(CoordinatorTest, ALogIsRelayedPieceByPiece) {

@@ -43,10 +43,11 @@ TEST(CommandLine, HelpListsTheCommandsOfThisRelease) {
   FakeWorld world;
   EXPECT_EQ(world.Run({"--help"}), 0);
   for (const char* command : {"up", "down", "submit", "validate", "get", "describe", "logs", "watch", "wait",
-                              "cancel", "delete", "results", "nodes", "version", "completion"}) {
+                              "pause", "resume", "retry", "cancel", "delete", "results", "nodes", "drain",
+                              "undrain", "version", "completion"}) {
     EXPECT_THAT(world.Out(), HasSubstr(std::string("\n  ") + command + " "));
   }
-  EXPECT_THAT(world.Out(), Not(HasSubstr("drain")));
+  EXPECT_THAT(world.Out(), Not(HasSubstr("\n  top ")));
 }
 
 TEST(Completion, KnowsCommandsFlagsAndAsksForNames) {

@@ -41,6 +41,13 @@ class Commands : public testing::Test {
   static v1::WatchSweepResponse Change(const std::string& sweep, int index, const std::string& state) {
     v1::WatchSweepResponse change;
     change.mutable_sweep()->set_id(sweep);
+    v1::TrialCounts& counts = *change.mutable_sweep()->mutable_counts();
+    if (state == "RUNNING") counts.set_running(1);
+    if (state == "SUCCEEDED") counts.set_succeeded(1);
+    if (state == "DIVERGED") counts.set_diverged(1);
+    if (state == "PRUNED") counts.set_pruned(1);
+    if (state == "FAILED") counts.set_failed(1);
+    if (state == "CANCELLED") counts.set_cancelled(1);
     auto* trial = change.add_trials();
     trial->set_trial_id(sweep + "-" + std::to_string(index));
     trial->set_index(index);
@@ -132,6 +139,25 @@ TEST_F(Commands, DescribeTrialSaysWhyItWaitsAndHowAttemptsEnded) {
                                  HasSubstr("ended by signal 9")));
 }
 
+TEST_F(Commands, DescribeOfAFailedTrialShowsTheErrorOfTheRankThatFailedFirst) {
+  auto& trial = AddTrial("demo", 0, v1::TRIAL_STATE_FAILED);
+  AddTrial("demo", 1, v1::TRIAL_STATE_PENDING).set_retry_of("demo-0");
+  trial.set_reason("io: rank 1 on gpu-3 exited with code 74: no room (after 2 retries without progress)");
+  trial.set_retries(2);
+  auto* attempt = trial.add_attempts();
+  attempt->set_cause(v1::FAILURE_CAUSE_IO);
+  attempt->set_message("rank 1 on gpu-3 exited with code 74; its last words:\nno room\nbye");
+  attempt->mutable_end_time()->set_seconds(1060);
+  EXPECT_EQ(world.Run({"describe", "trial", "demo-0"}), 0);
+  EXPECT_THAT(world.Out(), HasSubstr("State:       FAILED\n"
+                                     "Error:       IO, rank 1 on gpu-3 exited with code 74; its last words:\n"
+                                     "             no room\n"
+                                     "             bye\n"
+                                     "Retries:     2 without progress\n"
+                                     "Tried again: demo-1\n"));
+  EXPECT_THAT(world.Err(), Not(HasSubstr("mixlnctl retry")));
+}
+
 TEST_F(Commands, WaitExitsByHowTheSweepEnded) {
   AddSweep("demo", 0, 1);
   const std::vector<std::pair<std::string, int>> ends{
@@ -140,6 +166,30 @@ TEST_F(Commands, WaitExitsByHowTheSweepEnded) {
     coordinator.watches = {{Change("demo", 0, "RUNNING"), Change("demo", 0, state)}};
     EXPECT_EQ(world.Run({"wait", "demo"}), code) << state;
   }
+}
+
+TEST_F(Commands, AFailedTrialWhoseRetrySucceededIsNoFailure) {
+  AddSweep("demo", 0, 1);
+  auto retried = Change("demo", 0, "FAILED");
+  auto& counts = *retried.mutable_sweep()->mutable_counts();
+  counts.set_failed(0);
+  counts.set_superseded(1);
+  counts.set_running(1);
+  auto done = Change("demo", 1, "SUCCEEDED");
+  done.mutable_sweep()->mutable_counts()->set_superseded(1);
+  coordinator.watches = {{retried, done}};
+  EXPECT_EQ(world.Run({"wait", "demo"}), 0) << world.Err();
+  coordinator.watches = {{retried, done}};
+  EXPECT_EQ(world.Run({"watch", "demo"}), 0);
+}
+
+TEST_F(Commands, WaitForATrialThatFailedSaysWhichOneTriesItAgain) {
+  AddSweep("demo", 0, 1);
+  AddTrial("demo", 0, v1::TRIAL_STATE_FAILED).set_reason("out of memory");
+  AddTrial("demo", 1, v1::TRIAL_STATE_RUNNING).set_retry_of("demo-0");
+  coordinator.watches = {{Change("demo", 0, "FAILED")}};
+  EXPECT_EQ(world.Run({"wait", "demo-0"}), 100);
+  EXPECT_THAT(world.Err(), HasSubstr("trial demo-0: FAILED, out of memory; tried again as demo-1"));
 }
 
 TEST_F(Commands, WaitForNothingThatExistsIs102) {
@@ -211,6 +261,47 @@ TEST_F(Commands, CancelWithAMisspeltNameCancelsNothing) {
   EXPECT_TRUE(coordinator.cancelled.empty());
   EXPECT_EQ(world.Run({"cancel", "demo"}), 0);
   EXPECT_THAT(coordinator.cancelled, ElementsAre("demo"));
+}
+
+TEST_F(Commands, PauseAndResumeTakeSweepsAndTrialsAndNothingWhenOneNameIsWrong) {
+  AddSweep("demo", 0, 1);
+  AddTrial("demo", 0, v1::TRIAL_STATE_RUNNING);
+  EXPECT_EQ(world.Run({"pause", "demo", "dem"}), 1);
+  EXPECT_TRUE(coordinator.asked.empty());
+  EXPECT_EQ(world.Run({"pause", "demo", "demo/0"}), 0) << world.Err();
+  EXPECT_THAT(world.Err(), HasSubstr("`mixlnctl resume demo` lets it go on"));
+  EXPECT_EQ(world.Run({"resume", "demo"}), 0);
+  EXPECT_THAT(coordinator.asked, ElementsAre("pause demo", "pause demo-0", "resume demo"));
+}
+
+TEST_F(Commands, RetryTakesTrialsAndWithFailedWholeSweeps) {
+  AddSweep("demo", 0, 1);
+  AddTrial("demo", 0, v1::TRIAL_STATE_FAILED);
+  EXPECT_EQ(world.Run({"retry", "demo-0", "demo"}), 1);
+  EXPECT_THAT(world.Err(), HasSubstr("`mixlnctl retry --failed demo`"));
+  EXPECT_TRUE(coordinator.asked.empty());
+  EXPECT_EQ(world.Run({"retry", "demo-0"}), 0);
+  EXPECT_THAT(world.Err(), HasSubstr("again as demo-0-again; `mixlnctl wait demo-0-again`"));
+  EXPECT_EQ(world.Run({"retry", "--failed", "demo"}), 0);
+  EXPECT_THAT(world.Err(), HasSubstr("trying 1 failed trial of sweep demo again as demo-7"));
+  EXPECT_THAT(coordinator.asked, ElementsAre("retry demo-0", "retry demo"));
+}
+
+TEST_F(Commands, DrainFindsAWorkerByTheBeginningOfItsIdOrByItsHost) {
+  for (const char* id : {"c0700f7e8b085dee", "c0ff00000000beef"}) {
+    v1::Worker& worker = coordinator.workers.emplace_back();
+    worker.set_id(id);
+    worker.set_hostname(std::string("host-") + id[2]);
+    worker.add_slots()->set_trial_id("demo-0");
+  }
+  EXPECT_EQ(world.Run({"drain", "c0"}), 1);
+  EXPECT_THAT(world.Err(), HasSubstr("is 2 workers: name one of c0700f7e8b085dee, c0ff00000000beef"));
+  EXPECT_EQ(world.Run({"drain", "host-8"}), 1);
+  EXPECT_THAT(world.Err(), HasSubstr("no worker is called \"host-8\""));
+  EXPECT_EQ(world.Run({"drain", "host-7", "--reason", "new disk"}), 0);
+  EXPECT_THAT(world.Err(), HasSubstr("1 running rank stops with a checkpoint"));
+  EXPECT_EQ(world.Run({"undrain", "c07"}), 0);
+  EXPECT_THAT(coordinator.asked, ElementsAre("drain c0700f7e8b085dee new disk", "undrain c0700f7e8b085dee"));
 }
 
 TEST_F(Commands, DeleteRefusesASweepThatRuns) {
@@ -330,6 +421,10 @@ TEST_F(Commands, NodesSayWhatEachWorkerOffers) {
   coordinator.workers.push_back(worker);
   EXPECT_EQ(world.Run({"nodes"}), 0);
   EXPECT_THAT(world.Out(), AllOf(HasSubstr("READY"), HasSubstr("1/2"), HasSubstr("2 x CPU")));
+  EXPECT_THAT(world.Out(), Not(HasSubstr("REASON")));
+  coordinator.workers[0].set_reason("drained by a user: new disk");
+  EXPECT_EQ(world.Run({"nodes"}), 0);
+  EXPECT_THAT(world.Out(), AllOf(HasSubstr("REASON"), HasSubstr("drained by a user: new disk")));
 }
 
 TEST_F(Commands, VersionShowsBothSides) {

@@ -48,6 +48,7 @@ class FakeCoordinator final : public v1::SweepService::Service,
   int unavailable = 0;  // so many calls of CreateSweep are answered UNAVAILABLE
   std::vector<std::string> cancelled;
   std::vector<std::string> deleted;
+  std::vector<std::string> asked;  // other changes: "pause demo", "retry demo-0", "drain w1 disk"
 
   grpc::Status CreateSweep(grpc::ServerContext* context, const v1::CreateSweepRequest* request,
                            v1::CreateSweepResponse* response) override {
@@ -82,6 +83,55 @@ class FakeCoordinator final : public v1::SweepService::Service,
     SayVersion(context);
     cancelled.push_back(request->sweep_id());
     return Find(sweeps, request->sweep_id(), sweep);
+  }
+  grpc::Status PauseSweep(grpc::ServerContext* context, const v1::PauseSweepRequest* request,
+                          v1::Sweep* sweep) override {
+    SayVersion(context);
+    asked.push_back("pause " + request->sweep_id());
+    return Find(sweeps, request->sweep_id(), sweep);
+  }
+  grpc::Status ResumeSweep(grpc::ServerContext* context, const v1::ResumeSweepRequest* request,
+                           v1::Sweep* sweep) override {
+    SayVersion(context);
+    asked.push_back("resume " + request->sweep_id());
+    return Find(sweeps, request->sweep_id(), sweep);
+  }
+  grpc::Status RetrySweep(grpc::ServerContext* context, const v1::RetrySweepRequest* request,
+                          v1::RetrySweepResponse* response) override {
+    SayVersion(context);
+    asked.push_back("retry " + request->sweep_id());
+    response->add_trial_ids(request->sweep_id() + "-7");
+    return grpc::Status::OK;
+  }
+  grpc::Status PauseTrial(grpc::ServerContext* context, const v1::PauseTrialRequest* request,
+                          v1::Trial* trial) override {
+    SayVersion(context);
+    asked.push_back("pause " + request->trial_id());
+    return Find(trials, request->trial_id(), trial);
+  }
+  grpc::Status ResumeTrial(grpc::ServerContext* context, const v1::ResumeTrialRequest* request,
+                           v1::Trial* trial) override {
+    SayVersion(context);
+    asked.push_back("resume " + request->trial_id());
+    return Find(trials, request->trial_id(), trial);
+  }
+  grpc::Status RetryTrial(grpc::ServerContext* context, const v1::RetryTrialRequest* request,
+                          v1::Trial* trial) override {
+    SayVersion(context);
+    asked.push_back("retry " + request->trial_id());
+    trial->set_id(request->trial_id() + "-again");
+    trial->set_state(v1::TRIAL_STATE_PENDING);
+    return grpc::Status::OK;
+  }
+  grpc::Status DrainWorker(grpc::ServerContext* context, const v1::DrainWorkerRequest* request,
+                           v1::Worker* worker) override {
+    SayVersion(context);
+    asked.push_back((request->undo() ? "undrain " : "drain ") + request->worker_id() +
+                    (request->reason().empty() ? "" : " " + request->reason()));
+    for (const v1::Worker& known : workers) {
+      if (known.id() == request->worker_id()) *worker = known;
+    }
+    return grpc::Status::OK;
   }
   grpc::Status DeleteSweep(grpc::ServerContext* context, const v1::DeleteSweepRequest* request,
                            v1::DeleteSweepResponse*) override {

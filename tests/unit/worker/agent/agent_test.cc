@@ -119,6 +119,7 @@ TEST_F(AgentTest, PinsTheRankToItsSlotsCores) {
 
 TEST_F(AgentTest, ResumesFromACheckpointBelowTheArtifactsRoot) {
   HostedAgent host(MakeAgentOptions(folder_.path()));
+  host.Order(session::ClaimArtifacts{"cluster"});
   fs::create_directories(folder_ / "artifacts/trials/sweep-uid/0/2-9/checkpoints/step-000000007");
   std::ofstream(folder_ / "artifacts/trials/sweep-uid/0/2-9/checkpoints/step-000000007/step") << 7;
   v1::Reserve reserve = MakeReserve(10);
@@ -128,6 +129,17 @@ TEST_F(AgentTest, ResumesFromACheckpointBelowTheArtifactsRoot) {
   const auto events = host.ReadAll(KeyOf(reserve));
   EXPECT_EQ(events.at(0).started().resume_step(), 7);
   EXPECT_EQ(events.at(1).step(), 8);
+}
+
+TEST_F(AgentTest, ACheckpointIsNotLookedForWhereTheArtifactsVolumeIsGone) {
+  HostedAgent host(MakeAgentOptions(folder_.path()));
+  v1::Reserve reserve = MakeReserve(10);
+  reserve.set_resume_from("trials/sweep-uid/0/2-9/checkpoints/step-000000007");
+  ASSERT_TRUE(host.Run(reserve));
+  const auto* ended = host.Wait<session::RankEnded>();
+  ASSERT_NE(ended, nullptr);
+  EXPECT_EQ(ended->end.cause, v1::FAILURE_CAUSE_IO);
+  EXPECT_THAT(ended->end.message, testing::HasSubstr("is its volume not mounted any more?"));
 }
 
 // What is logged while this lives.
@@ -173,7 +185,8 @@ TEST_F(AgentTest, ARankKilledByASignalIsACrashThatNamesTheSignal) {
   const auto* ended = host.Wait<session::RankEnded>();
   ASSERT_NE(ended, nullptr);
   EXPECT_EQ(ended->end.cause, v1::FAILURE_CAUSE_TRAINER_CRASH);
-  EXPECT_THAT(ended->end.message, testing::StartsWith("killed by signal 9 (SIGKILL)"));
+  EXPECT_THAT(ended->end.message,
+              testing::MatchesRegex("rank 0 on .* was killed by signal 9 \\(SIGKILL\\).*"));
   EXPECT_THAT(ended->end.message, testing::HasSubstr("fake trainer: sweep-0 rank 0"))
       << "the log's last lines";
   EXPECT_EQ(Json("exit.json")["signal"], 9);
@@ -208,7 +221,8 @@ TEST_F(AgentTest, AnExitCodeIsACauseAndAFailedEventIsBelieved) {
   const auto* ended = host.Wait<session::RankEnded>();
   ASSERT_NE(ended, nullptr);
   EXPECT_EQ(ended->end.cause, v1::FAILURE_CAUSE_OUT_OF_MEMORY);
-  EXPECT_EQ(ended->end.message, "fake failure at step 2");
+  EXPECT_THAT(ended->end.message,
+              testing::MatchesRegex("rank 0 on .* exited with code 71: fake failure at step 2"));
 }
 
 TEST_F(AgentTest, ADivergedRankIsAResult) {
@@ -265,7 +279,7 @@ TEST_F(AgentTest, ARankThatDoesNotStopIsKilledAfterTheGrace) {
   host.Order(session::StopRanks{KeyOf(reserve), {}});
   const auto* ended = host.Wait<session::RankEnded>();
   ASSERT_NE(ended, nullptr);
-  EXPECT_THAT(ended->end.message, testing::StartsWith("killed by signal 9"));
+  EXPECT_THAT(ended->end.message, testing::HasSubstr(" was killed by signal 9"));
 }
 
 // Starts a daemon in a process of its own and returns once its rank has trained.

@@ -34,6 +34,13 @@ TEST(Artifacts, ADataCacheAloneIsNoOtherThing) {
   EXPECT_TRUE(ClaimArtifacts(folder.path(), "one").ok());
 }
 
+TEST(Artifacts, ARootWithoutItsMarkerIsNotThere) {
+  const TemporaryFolder folder;
+  EXPECT_TRUE(absl::IsFailedPrecondition(CheckArtifacts(folder.path())));
+  ASSERT_TRUE(ClaimArtifacts(folder.path(), "one").ok());
+  EXPECT_TRUE(CheckArtifacts(folder.path()).ok());
+}
+
 TEST(Artifacts, DeletesWhatItIsToldAndNothingElse) {
   const TemporaryFolder folder;
   fs::create_directories(folder / "trials/a/0");
