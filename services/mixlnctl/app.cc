@@ -94,6 +94,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   app->require_subcommand(1);
   app->get_formatter()->column_width(34);
   AddLocalCommands(*app, session);
+  AddSetupCommand(*app, session);
   AddSubmitCommands(*app, session);
   AddGetCommand(*app, session);
   AddDescribeCommand(*app, session);
@@ -103,6 +104,7 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddResultsCommand(*app, session);
   AddExportCommand(*app, session);
   AddNodesCommand(*app, session);
+  AddTopCommand(*app, session);
   AddVersionCommand(*app, session);
   AddCompletionCommand(*app, session);
   AddGlobalOptions(*app, session.global);

@@ -1,23 +1,15 @@
 // `export`: a checkpoint as a folder that Hugging Face's transformers loads.
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <ostream>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "base/file/durable.h"
-#include "base/file/unique_fd.h"
 #include "services/mixlnctl/daemon.h"
 #include "services/mixlnctl/exit_codes.h"
 #include "services/mixlnctl/lookup.h"
+#include "services/mixlnctl/program.h"
 #include "services/mixlnctl/session.h"
-
-extern char** environ;
 
 namespace mixln::services::mixlnctl {
 namespace {
@@ -50,41 +42,6 @@ std::filesystem::path ArtifactsRoot(const Io& io, const std::string& given) {
   if (!given.empty()) return given;
   if (const std::string variable = io.env("MIXLN_ARTIFACTS"); !variable.empty()) return variable;
   return DefaultStateFolder(io) / "artifacts";
-}
-
-// Runs a program to its end; what it wrote to both its streams, or FAILED_PRECONDITION with it when it did
-// not exit with 0.
-absl::StatusOr<std::string> RunToEnd(std::vector<std::string> words) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return base::ErrnoStatus(errno, "cannot make a pipe");
-  const base::UniqueFd read_end(ends[0]);
-  base::UniqueFd write_end(ends[1]);
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, write_end.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&files, write_end.get(), STDERR_FILENO);
-  pid_t pid = 0;
-  const int error = posix_spawn(&pid, argv[0], &files, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  if (error != 0) return base::ErrnoStatus(error, absl::StrCat("cannot start ", words[0]));
-  write_end = base::UniqueFd();
-  std::string said;
-  char buffer[4096];
-  for (ssize_t count = 0; (count = read(read_end.get(), buffer, sizeof buffer)) != 0;) {
-    if (count > 0) said.append(buffer, static_cast<size_t>(count));
-    if (count < 0 && errno != EINTR) break;
-  }
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  absl::StripTrailingAsciiWhitespace(&said);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return said;
-  if (said.empty()) said = absl::StrCat(words[0], " ended without a word");
-  return absl::FailedPreconditionError(said);
 }
 
 absl::StatusOr<int> Export(Session& session, const ExportCommandOptions& options) {

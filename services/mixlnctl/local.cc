@@ -13,6 +13,7 @@
 #include "services/mixlnctl/daemon.h"
 #include "services/mixlnctl/exit_codes.h"
 #include "services/mixlnctl/format.h"
+#include "services/mixlnctl/libtorch.h"
 #include "services/mixlnctl/session.h"
 #include "services/mixlnctl/trial_text.h"
 
@@ -68,10 +69,14 @@ absl::Status CheckPrograms(const Io& io, const std::vector<const Daemon*>& daemo
     return absl::NotFoundError(absl::StrCat(daemon->name, " is not beside mixlnctl in ",
                                             io.program_folder.string(), ": build or install it there"));
   }
-  for (const char* name : {"mixln-trainer", "mixln-prepare"}) {
-    if (access((io.program_folder / name).c_str(), X_OK) == 0) continue;
-    io.err << io.err_style.Yellow("warning:") << " " << name << " is not beside mixlnctl in "
-           << io.program_folder.string() << ": trials cannot run without it\n";
+  const auto warn = [&](absl::string_view what) {
+    io.err << io.err_style.Yellow("warning:") << " " << what << "\n";
+  };
+  if (auto trainer = CheckTrainer(io.program_folder); !trainer.ok())
+    warn(absl::StrCat("trials cannot run yet: ", trainer.message()));
+  if (access((io.program_folder / "mixln-prepare").c_str(), X_OK) != 0) {
+    warn(absl::StrCat("mixln-prepare is not beside mixlnctl in ", io.program_folder.string(),
+                      ": trials cannot run without it"));
   }
   return absl::OkStatus();
 }

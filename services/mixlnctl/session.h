@@ -32,6 +32,7 @@ struct Session {
 
 // Each adds its commands to the tree. A command's callback only sets session.action.
 void AddLocalCommands(CLI::App& app, Session& session);      // up, down
+void AddSetupCommand(CLI::App& app, Session& session);       // setup
 void AddSubmitCommands(CLI::App& app, Session& session);     // submit, validate
 void AddGetCommand(CLI::App& app, Session& session);         // get
 void AddDescribeCommand(CLI::App& app, Session& session);    // describe
@@ -41,6 +42,7 @@ void AddEndCommands(CLI::App& app, Session& session);        // cancel, delete
 void AddResultsCommand(CLI::App& app, Session& session);     // results
 void AddExportCommand(CLI::App& app, Session& session);      // export
 void AddNodesCommand(CLI::App& app, Session& session);       // nodes
+void AddTopCommand(CLI::App& app, Session& session);         // top
 void AddVersionCommand(CLI::App& app, Session& session);     // version
 void AddCompletionCommand(CLI::App& app, Session& session);  // completion
 

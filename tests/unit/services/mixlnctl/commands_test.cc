@@ -332,6 +332,24 @@ TEST_F(Commands, NodesSayWhatEachWorkerOffers) {
   EXPECT_THAT(world.Out(), AllOf(HasSubstr("READY"), HasSubstr("1/2"), HasSubstr("2 x CPU")));
 }
 
+TEST_F(Commands, TopPrintsTheClusterOnceOutsideATerminal) {
+  AddSweep("demo", 1, 1);
+  AddTrial("demo", 0, v1::TRIAL_STATE_SUCCEEDED);
+  AddTrial("demo", 1, v1::TRIAL_STATE_RUNNING).mutable_progress()->set_tokens_per_second(1200);
+  EXPECT_EQ(world.Run({"top"}), 0);
+  EXPECT_THAT(world.Out(),
+              AllOf(HasSubstr("1.20K tokens/s"), HasSubstr("! no worker is ready"),
+                    HasSubstr("1 running, 1 succeeded"), HasSubstr("demo-1"), Not(HasSubstr("\x1b"))));
+}
+
+TEST_F(Commands, TopLeavesTheTerminalAsItWas) {
+  world.io.out_is_terminal = true;
+  world.io.interrupted = [] { return true; };
+  EXPECT_EQ(world.Run({"top"}), 0);
+  EXPECT_THAT(world.Out(), AllOf(StartsWith("\x1b[?1049h\x1b[?25l\x1b[H"), HasSubstr("0/0 workers"),
+                                 testing::EndsWith("\x1b[?25h\x1b[?1049l")));
+}
+
 TEST_F(Commands, VersionShowsBothSides) {
   EXPECT_EQ(world.Run({"version"}), 0);
   EXPECT_THAT(world.Out(), AllOf(HasSubstr("client"), HasSubstr("cluster c1, term 7")));
