@@ -41,7 +41,7 @@ absl::StatusOr<std::string> AlternativeNames(const Request& request) {
   return names;
 }
 
-// A new certificate without signature. It begins an hour ago, for hosts whose clocks are behind.
+// A new certificate without signature.
 absl::StatusOr<CertificatePtr> Begin(const std::string& common_name, EVP_PKEY* key,
                                      const Validity& validity) {
   CertificatePtr certificate(X509_new());

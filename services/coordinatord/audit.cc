@@ -12,7 +12,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/file/durable.h"
-#include "mixln/v1/session.pb.h"
 #include "mixln/v1/sweep.pb.h"
 #include "services/access/rules.h"
 
@@ -21,6 +20,7 @@ namespace {
 
 namespace intercept = grpc::experimental;
 
+// Its messages come as bytes; the caller's name says which worker it is.
 constexpr char kConnect[] = "/mixln.v1.WorkerSessionService/Connect";
 
 // The field's text, if the message has such a field.
@@ -37,7 +37,7 @@ class RecordedCall : public intercept::Interceptor {
 
   void Intercept(intercept::InterceptorBatchMethods* methods) override {
     if (methods->QueryInterceptionHookPoint(intercept::InterceptionHookPoints::POST_RECV_MESSAGE) &&
-        entry_.about.empty() && methods->GetRecvMessage() != nullptr)
+        info_->method() != std::string(kConnect) && methods->GetRecvMessage() != nullptr)
       Read(*static_cast<const google::protobuf::Message*>(methods->GetRecvMessage()));
     if (methods->QueryInterceptionHookPoint(intercept::InterceptionHookPoints::PRE_SEND_STATUS))
       Write(methods->GetSendStatus());
@@ -47,10 +47,6 @@ class RecordedCall : public intercept::Interceptor {
  private:
   void Read(const google::protobuf::Message& request) {
     Identify();
-    if (info_->method() == std::string(kConnect)) {
-      entry_.about = static_cast<const v1::WorkerMessage&>(request).hello().worker_id();
-      return;
-    }
     const auto* create = dynamic_cast<const v1::CreateSweepRequest*>(&request);
     only_asked_ = create != nullptr && create->validate_only();
     entry_.request_id = TextField(request, "request_id");

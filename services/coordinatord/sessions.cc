@@ -49,15 +49,10 @@ bool Sessions::SendToWorker(const std::string& worker_id, v1::CoordinatorMessage
   return true;
 }
 
-bool Sessions::SendToAnyWorker(v1::CoordinatorMessage message) const {
-  uint64_t session = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    if (by_worker_.empty()) return false;
-    session = by_worker_.begin()->second;
-  }
-  Send(session, std::move(message));
-  return true;
+std::string Sessions::ThisOrAnother(const std::string& worker_id) const {
+  const std::lock_guard lock(mutex_);
+  if (by_worker_.contains(worker_id)) return worker_id;
+  return by_worker_.empty() ? "" : by_worker_.begin()->first;
 }
 
 void Sessions::Close(uint64_t session, const absl::Status& why) const {

@@ -29,8 +29,8 @@ class Sessions {
   void Send(uint64_t session, v1::CoordinatorMessage message) const;
   // False when the worker has no live stream.
   bool SendToWorker(const std::string& worker_id, v1::CoordinatorMessage message) const;
-  // To whichever worker has a live stream; false when none has.
-  bool SendToAnyWorker(v1::CoordinatorMessage message) const;
+  // This worker when it has a live stream, else another one that has; empty when none has.
+  std::string ThisOrAnother(const std::string& worker_id) const;
   void Close(uint64_t session, const absl::Status& why) const;
   void CloseAll(const absl::Status& why) const;
 

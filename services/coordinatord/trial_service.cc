@@ -151,29 +151,29 @@ absl::Status TrialService::Relay(grpc::ServerContext& call, const v1::ReadLogReq
   const SweepRow sweep = context_.published.Sweep(trial->sweep_id());
   if (sweep == nullptr) return NoTrial(request.trial_id());  // deleted just now
   ask.set_trial_dir(control::TrialDir(*sweep, *trial));
-  // The rank's own worker, or, when that is gone, another one that sees the artifacts.
-  bool other_worker = false;
-  const auto send = [&](const v1::LogRequest& numbered) {
-    v1::CoordinatorMessage message;
-    *message.mutable_log_request() = numbered;
-    other_worker = !context_.sessions.SendToWorker(worker_id, message);
-    return !other_worker || context_.sessions.SendToAnyWorker(std::move(message));
-  };
   for (bool first = true; !call.IsCancelled();) {
     // Asked before the log is read: what an ended attempt wrote is all there.
     const TrialRow now = context_.published.Trial(request.trial_id());
     const v1::Attempt* same = now == nullptr ? nullptr : FindAttempt(*now, attempt->fence().epoch());
     const bool ended = same == nullptr || same->has_end_time();
-    const auto chunk = context_.logs.Ask(worker_id, ask, send, kLogAnswerLimit);
+    // The rank's own worker, or, when that is gone, another one that sees the artifacts.
+    const std::string reader = context_.sessions.ThisOrAnother(worker_id);
+    const auto send = [&](const v1::LogRequest& numbered) {
+      v1::CoordinatorMessage message;
+      *message.mutable_log_request() = numbered;
+      return context_.sessions.SendToWorker(reader, std::move(message));
+    };
+    const auto chunk = context_.logs.Ask(reader, ask, send, kLogAnswerLimit);
     if (!chunk.ok()) return chunk.status();
     if (!chunk->error().empty()) {
       // The rank's log appears with the rank.
       if (!request.follow() || ended)
-        return absl::NotFoundError(other_worker ? absl::StrCat("the worker ", worker_id,
-                                                               ", where this rank ran, is not connected, and "
-                                                               "another one does not see its log: ",
-                                                               chunk->error())
-                                                : chunk->error());
+        return absl::NotFoundError(reader == worker_id
+                                       ? chunk->error()
+                                       : absl::StrCat("the worker ", worker_id,
+                                                      ", where this rank ran, is not connected, and another "
+                                                      "one does not see its log: ",
+                                                      chunk->error()));
     } else {
       ask.set_offset(chunk->next_offset());
       v1::ReadLogResponse response;

@@ -6,8 +6,8 @@ namespace mixln::services::rpc {
 // What a coordinator says: an expanded sweep of 10,000 cells has to fit.
 inline constexpr int kMaxMessageBytes = 256 << 20;
 
-// What is said to it: a sweep's file, a batch of a rank's events, a piece of a log. More is RESOURCE_EXHAUSTED
-// before it is read, so that a caller cannot fill the coordinator's memory.
+// What is said to it: a sweep's file, a batch of a rank's events, a piece of a log. More is
+// RESOURCE_EXHAUSTED before it is read, so that a caller cannot fill the coordinator's memory.
 inline constexpr int kMaxRequestBytes = 16 << 20;
 
 // How long a connection's handshake may take.
