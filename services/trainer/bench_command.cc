@@ -7,7 +7,7 @@
 #include "base/preset/preset.h"
 #include "worker/trainer/bench/bench.h"
 #include "worker/trainer/error/error.h"
-#include "worker/trainer/fsdp/gloo.h"
+#include "worker/trainer/fsdp/collectives.h"
 #include "worker/trainer/loop/run.h"
 
 namespace mixln::services::trainer {
@@ -26,7 +26,7 @@ struct Choices {
   int steps = 10;
   bool json = false;
   bool serve = false;
-  fsdp::GlooOptions ranks;
+  fsdp::RankOptions ranks;
 };
 
 // post for the first floor(α·L + ½) layers of mix, as a sweep file has it.
@@ -97,7 +97,7 @@ int RunBench(int argc, char** argv) {
   choices.ranks.group = "bench";
   try {
     model.placements = PlacementsOf(choices, model.layers);
-    const auto ranks = choices.ranks.world_size == 1 ? nullptr : fsdp::ConnectGloo(choices.ranks);
+    const auto ranks = choices.ranks.world_size == 1 ? nullptr : fsdp::Connect(choices.ranks);
     if (choices.serve) {
       bench::Serve(work, ranks.get(), std::cin, std::cout);
       return worker::trainer::error::ExitCode::kFinished;

@@ -5,10 +5,14 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 import unittest
 
 from rank import STEPS, Rank, trial, wait_until, write_dataset
 
+# One rank that cannot share its memory is enough: then Gloo joins all.
+APART = {1: "fsdp.share memory:1=EIO"}
+PEER_LOST_SECONDS = 10  # a promise of the rank contract
 FIRST = 10  # steps over which fp32 losses stay within 1e-5 whatever the order of sums
 
 
@@ -74,6 +78,14 @@ class RanksTest(unittest.TestCase):
         self.assertEqual(len(sizes), 2)
         self.assertLess(abs(sizes[0] - sizes[1]), 0.05 * sum(sizes))  # vectors are rank 0's
 
+    def test_ranks_that_cannot_share_memory_train_the_same_bits_over_gloo(self):
+        ranks = start(self.folder / "ranks", self.config, 2, APART)
+        self.wait(ranks, 0, 0)
+        self.assertIn("2 ranks over Gloo", ranks[0].log())
+        self.assertIn("2 ranks over shared memory", self.two[0].log())
+        self.assertEqual(ranks[0].losses(), self.two[0].losses())
+        self.assertEqual(self.files(self.config["attempt_dir"]), self.files(self.shared / "two-attempt"))
+
     def test_uneven_rows_padding_and_accumulation_on_three(self):
         for change in ({"accumulate": "ACCUMULATE_REDUCE_EACH"}, {"accumulate": "ACCUMULATE_NO_SYNC"},
                        {"reshard_after_forward": False, "activation_checkpointing": True}):
@@ -137,13 +149,18 @@ class RanksTest(unittest.TestCase):
             self.assertEqual(loss, self.two[0].losses()[later])
 
     def test_a_rank_that_dies_ends_the_others_as_peer_lost(self):
-        for victim in (0, 1, 2):
-            with self.subTest(victim=victim):
-                config = dict(self.config, attempt_dir=str(self.folder / f"attempt-{victim}"))
-                ranks = start(self.folder / f"victim-{victim}", config, 3)
+        for victim, failpoints in ((0, {}), (1, {}), (2, {}), (0, APART), (2, APART)):
+            with self.subTest(victim=victim, failpoints=failpoints):
+                name = f"{victim}-{len(failpoints)}"
+                config = dict(self.config, attempt_dir=str(self.folder / f"attempt-{name}"))
+                ranks = start(self.folder / f"victim-{name}", config, 3, failpoints)
                 wait_until(lambda: len(ranks[0].of("step_done")) > 3, "some steps")
                 ranks[victim].process.kill()
+                killed = time.monotonic()
                 codes = [rank.wait() for rank in ranks]
+                took = time.monotonic() - killed
+                print(f"rank {victim} killed, {'over Gloo' if failpoints else 'shared memory'}: the others ended after {took:.2f} s")
+                self.assertLess(took, PEER_LOST_SECONDS)
                 self.assertEqual(codes, [-9 if rank == victim else 72 for rank in range(3)],
                                  "\n".join(rank.log() for rank in ranks))
                 survivor = ranks[1 if victim == 0 else 0]

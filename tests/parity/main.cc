@@ -12,9 +12,9 @@
 //   "gradient_norms" of each batch; "parameters"; "tensors" of
 //                  output.f32
 //
-// With --rank R --world-size N --rendezvous HOST:PORT it is one rank of N, which takes its share of each
-// batch's rows and writes result-R.json and output-R.f32: "begin" and "elements" of a tensor say which of its
-// elements it owns.
+// With --rank R --world-size N --rendezvous HOST:PORT it is one rank of N, joined as in training, or by Gloo
+// with --gloo, which takes its share of each batch's rows and writes result-R.json and output-R.f32: "begin"
+// and "elements" of a tensor say which of its elements it owns.
 //
 // "micro" rows of a rank are computed at once; 0: all. Every batch with an "lr" is followed by an update.
 #include <ATen/Functions.h>
@@ -33,6 +33,7 @@
 #include <unordered_map>
 
 #include "worker/trainer/engine/engine.h"
+#include "worker/trainer/fsdp/collectives.h"
 #include "worker/trainer/fsdp/gloo.h"
 
 namespace {
@@ -253,12 +254,13 @@ void Run(const std::string& folder, fsdp::Collectives* ranks, CountingAllocator&
       write("parameter:" + state.name, state.shape, state.begin, state.master);
   }
   output.close();
-  result["peak_bytes"] = memory.peak();
+  result["peak_bytes"] = static_cast<int64_t>(memory.peak()) + (ranks == nullptr ? 0 : ranks->mapped_bytes());
   std::ofstream(folder + "/result" + suffix + ".json") << result.dump();
 }
 
 struct Arguments {
-  fsdp::GlooOptions ranks;
+  fsdp::RankOptions ranks;
+  bool gloo = false;
   std::vector<std::string> folders;
 };
 
@@ -270,6 +272,8 @@ Arguments Parse(int argc, char** argv) {
     const std::string word = argv[i];
     if (word == "--rank") {
       arguments.ranks.rank = std::stoi(argv[++i]);
+    } else if (word == "--gloo") {
+      arguments.gloo = true;
     } else if (word == "--world-size") {
       arguments.ranks.world_size = std::stoi(argv[++i]);
     } else if (word == "--rendezvous") {
@@ -281,18 +285,24 @@ Arguments Parse(int argc, char** argv) {
   return arguments;
 }
 
+std::unique_ptr<fsdp::Collectives> Join(const Arguments& arguments) {
+  if (arguments.ranks.rendezvous.empty()) return nullptr;
+  if (arguments.gloo) return fsdp::JoinByGloo(std::make_shared<fsdp::Rendezvous>(arguments.ranks));
+  return fsdp::Connect(arguments.ranks);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::cerr << "usage: mixln-parity [--rank R --world-size N --rendezvous HOST:PORT] FOLDER...\n";
+    std::cerr << "usage: mixln-parity [--rank R --world-size N --rendezvous HOST:PORT [--gloo]] FOLDER...\n";
     return 64;
   }
   CountingAllocator& memory = CountingAllocator::Get();
   c10::SetCPUAllocator(&memory, /*priority=*/100);
   try {
     const Arguments arguments = Parse(argc, argv);
-    const auto ranks = arguments.ranks.rendezvous.empty() ? nullptr : fsdp::ConnectGloo(arguments.ranks);
+    const auto ranks = Join(arguments);
     for (const std::string& folder : arguments.folders) Run(folder, ranks.get(), memory);
   } catch (const std::exception& error) {
     std::cerr << "mixln-parity: " << error.what() << '\n';

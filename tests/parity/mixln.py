@@ -82,8 +82,8 @@ def free_port():
         return s.getsockname()[1]
 
 
-def run_ranks(program, world_size, requests):
-    """run_all with `world_size` processes."""
+def run_ranks(program, world_size, requests, gloo=False):
+    """run_all with `world_size` processes, joined as in training or by Gloo."""
     with tempfile.TemporaryDirectory() as parent:
         folders = []
         for i, (args, kwargs) in enumerate(requests):
@@ -92,7 +92,7 @@ def run_ranks(program, world_size, requests):
             write(folders[-1], *args, **kwargs)
         rendezvous = f"127.0.0.1:{free_port()}"
         processes = [subprocess.Popen([program, "--rank", str(rank), "--world-size", str(world_size),
-                                       "--rendezvous", rendezvous, *folders]) for rank in range(world_size)]
+                                       "--rendezvous", rendezvous, *(["--gloo"] if gloo else []), *folders]) for rank in range(world_size)]
         codes = [process.wait() for process in processes]
         assert codes == [0] * world_size, codes
         return [read(folder, world_size) for folder in folders]

@@ -60,20 +60,25 @@ class Sharding(unittest.TestCase):
         # to be added; activations, alignment. Every rank has all vectors.
         slack = (4 + 4) * 2 * 256 * 512 + 16 * (6 * 2 * 256 + 256) + 200_000
 
-        def peak(world_size, **changes):
+        def peak(world_size, gloo=False, **changes):
             asked = (dict(m, **changes), batches), dict(micro=1)
             if world_size == 1:
                 return mixln.run_all(PROGRAM, [asked])[0]["peak_bytes"]
-            return mixln.run_ranks(PROGRAM, world_size, [asked])[0]["peak_bytes"]
+            return mixln.run_ranks(PROGRAM, world_size, [asked], gloo)[0]["peak_bytes"]
 
         self.assertLessEqual(peak(1), 18 * count + slack)
-        # Two units on their way: 2 bytes of a parameter for each, 4 for the gradient of one and the one that is being
+        # Gloo: two units on their way: 2 bytes of a parameter for each, 4 for the gradient of one and the one that is being
         # reduced, 4 for what comes from the other ranks; and Gloo gathers into 2 bytes of its own first.
         passing = (2 * 2 + 2 * 4 + 4 + 2) * unit
         for world_size in (2, 3, 4):
             with self.subTest(world_size=world_size):
-                self.assertLessEqual(peak(world_size), 16 * count / world_size + passing + slack)
-                self.assertLessEqual(peak(world_size, no_sync=True), 16 * count / world_size + 4 * count + passing + slack)
+                self.assertLessEqual(peak(world_size, gloo=True), 16 * count / world_size + passing + slack)
+                self.assertLessEqual(peak(world_size, gloo=True, no_sync=True), 16 * count / world_size + 4 * count + passing + slack)
+        # Shared memory: one bf16 copy of the parameters for all ranks, and two units' gradients.
+        for world_size in (2, 3, 4):
+            with self.subTest(world_size=world_size, shared=True):
+                self.assertLessEqual(peak(world_size), 18 * count / world_size + 2 * 4 * unit + slack)
+                self.assertLessEqual(peak(world_size, no_sync=True), 18 * count / world_size + 4 * count + slack)
 
     def test_admins_omegas_come_from_the_rows_of_all_ranks(self):
         m = mixln.model(["admin", "post", "admin"])
@@ -86,6 +91,17 @@ class Sharding(unittest.TestCase):
             self.assertEqual(len(omegas), 4)
             for name in omegas:
                 self.assertLessEqual(mixln.relative(many[name], one[name]), 1e-6, name)
+
+    def test_gloo_and_shared_memory_give_the_same_bits(self):
+        for bf16 in (False, True):
+            requests = [request(mixln.model("mix", bf16=bf16, **changes), rows, micro) for _, changes, rows, micro in CASES]
+            both = [mixln.run_ranks(PROGRAM, 3, requests, gloo) for gloo in (False, True)]
+            for (what, *_), shared, gloo in zip(CASES, *both):
+                with self.subTest(what, bf16=bf16):
+                    self.assertEqual(shared["losses"], gloo["losses"])
+                    self.assertEqual(shared["gradient_norms"], gloo["gradient_norms"])
+                    for name, tensor in shared["tensors"].items():
+                        self.assertTrue(tensor.equal(gloo["tensors"][name]), name)
 
     def test_two_runs_are_the_same_bits(self):
         runs = [mixln.run_ranks(PROGRAM, 3, [request(mixln.model("mix", bf16=True), 7, 2)])[0] for _ in range(2)]

@@ -85,7 +85,8 @@ struct Engine::Impl {
         model(CheckedShape(engine_options), engine_options.placements,
               {engine_options.init_std, engine_options.embedding_std, engine_options.scaled_init,
                engine_options.seed},
-              {{collectives, engine_options.accumulate, std::make_shared<fsdp::BufferPool>()},
+              {{collectives, engine_options.accumulate,
+                collectives == nullptr ? nullptr : std::make_shared<fsdp::BufferPool>(*collectives)},
                engine_options.reshard_after_forward,
                engine_options.activation_checkpointing}) {}
 
@@ -120,11 +121,13 @@ struct Engine::Impl {
     return model.Loss(inputs, targets, whole_mask, gradient_scale, variance);
   }
 
-  // Takes over what was written into States().
+  // Takes over what was written into States(), and what all ranks have written into memory in common.
   void Refresh() {
-    if (!masters_written) return;
-    for (fsdp::Unit* unit : model.units()) unit->Refresh();
-    masters_written = false;
+    if (masters_written) {
+      for (fsdp::Unit* unit : model.units()) unit->Refresh();
+    }
+    if ((masters_written || updated) && ranks != nullptr && ranks->has_common_memory()) ranks->Barrier();
+    masters_written = updated = false;
   }
 
   EngineOptions options;
@@ -132,6 +135,7 @@ struct Engine::Impl {
   model::Model model;
   int64_t updates = 0;
   bool masters_written = false;
+  bool updated = true;  // parameters have changed since the ranks' last Barrier
 };
 
 Engine::Engine(const EngineOptions& options, fsdp::Collectives* ranks)
@@ -148,6 +152,7 @@ void Engine::InitializeFromBatch(const std::vector<at::Tensor>& tokens) {
     impl_->CheckTokens(rows, impl_->options.context + 1);
     inputs.push_back(rows.narrow(1, 0, rows.size(1) - 1).contiguous());
   }
+  impl_->Refresh();
   impl_->model.InitializeFromBatch(inputs);
 }
 
@@ -178,7 +183,8 @@ UpdateReport Engine::Update(double lr, bool measure_layers) {
   impl_->Refresh();
   optim::AdamW(units, {options.beta1, options.beta2, options.adam_eps, options.weight_decay}, lr,
                ++impl_->updates, optim::ClipScale(report.gradient_norm, options.clip_norm));
-  if (impl_->ranks != nullptr) impl_->masters_written = true;  // what was gathered is old
+  for (fsdp::Unit* unit : units) unit->Release();  // what was gathered is old
+  impl_->updated = true;
   return report;
 }
 

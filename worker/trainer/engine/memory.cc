@@ -2,7 +2,8 @@
 
 namespace mixln::worker::trainer::engine {
 
-MemoryNeed LeastMemory(const EngineOptions& options, int64_t rows, int64_t time, int world_size) {
+MemoryNeed LeastMemory(const EngineOptions& options, int64_t rows, int64_t time, int world_size,
+                       bool common_memory) {
   const int64_t hidden = options.hidden_size;
   const int64_t inner = options.intermediate_size;
   const int64_t kv = hidden / options.heads * options.kv_heads;
@@ -12,12 +13,14 @@ MemoryNeed LeastMemory(const EngineOptions& options, int64_t rows, int64_t time,
   const int64_t parameters = options.layers * layer + (options.tie_embeddings ? 1 : 2) * table;
 
   MemoryNeed need;
-  if (world_size == 1) {
-    need.state_bytes = parameters * (options.bf16 ? 18 : 16);
-  } else {
-    need.state_bytes = 16 * parameters / world_size + 2 * layer * (compute + 4);
-    if (options.accumulate == fsdp::Accumulate::kNoSync) need.state_bytes += 4 * parameters;
-    if (!options.reshard_after_forward) need.state_bytes += compute * parameters;
+  need.state_bytes = (options.bf16 ? 18 : 16) * parameters / world_size;
+  if (world_size > 1) {
+    const bool gathers = !common_memory;
+    if (gathers) {
+      need.state_bytes = 16 * parameters / world_size + 2 * layer * compute;
+      if (!options.reshard_after_forward) need.state_bytes += compute * parameters;
+    }
+    need.state_bytes += 4 * (options.accumulate == fsdp::Accumulate::kNoSync ? parameters : 2 * layer);
   }
   // Of a token in a layer: the stream before both sublayers in fp32; in the compute type both inputs, q k v,
   // the heads' output, gate, up and their product.

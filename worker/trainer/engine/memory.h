@@ -14,8 +14,10 @@ struct MemoryNeed {
 };
 
 // A lower bound for one of `world_size` ranks that computes `rows` rows of `time` tokens at once: 18 bytes a
-// parameter for one rank in bf16 (16 in fp32), 16 / world_size and two layers for several, and what the
-// backward pass needs of each layer. Pure.
-MemoryNeed LeastMemory(const EngineOptions& options, int64_t rows, int64_t time, int world_size);
+// parameter for one rank in bf16 (16 in fp32); a part of that and two layers' gradients for several that have
+// memory in common (fsdp::Collectives); 16 / world_size and two layers for others; and what the backward pass
+// needs of each layer. Pure.
+MemoryNeed LeastMemory(const EngineOptions& options, int64_t rows, int64_t time, int world_size,
+                       bool common_memory);
 
 }  // namespace mixln::worker::trainer::engine

@@ -1,13 +1,11 @@
 #include "worker/trainer/fsdp/buffer_pool.h"
 
-#include <ATen/Functions.h>
-
 #include <algorithm>
 
 namespace mixln::worker::trainer::fsdp {
 namespace {
 
-// All elements of the memory that `buffer` begins.
+// Elements of the whole buffer that `buffer` begins.
 int64_t Capacity(const at::Tensor& buffer) {
   return static_cast<int64_t>(buffer.storage().nbytes()) / buffer.element_size();
 }
@@ -20,7 +18,7 @@ at::Tensor BufferPool::Take(int64_t elements, at::ScalarType type) {
     if (it->scalar_type() != type || Capacity(*it) < elements) continue;
     if (best == free_.end() || Capacity(*it) < Capacity(*best)) best = it;
   }
-  if (best == free_.end()) return at::empty({elements}, type);
+  if (best == free_.end()) return ranks_.Allocate(elements, type);
   const at::Tensor buffer = *best;
   free_.erase(best);
   return buffer.as_strided({elements}, {1}, 0);

@@ -34,9 +34,9 @@ double SumOfSquares(const at::Tensor& flat) {
 
 }  // namespace
 
-Unit::State Unit::Zeros(int64_t elements) {
+Unit::State Unit::Zeros(at::Tensor master) {
   State state;
-  state.master = at::zeros({elements}, at::kFloat);
+  state.master = std::move(master);
   state.gradient = at::zeros_like(state.master);
   state.exp_avg = at::zeros_like(state.master);
   state.exp_avg_sq = at::zeros_like(state.master);
@@ -45,18 +45,26 @@ Unit::State Unit::Zeros(int64_t elements) {
 
 Unit::Unit(const std::vector<ParameterSpec>& parameters, Compute compute, const Sharding& sharding)
     : layout_(MakeLayout(parameters)), compute_(compute), sharding_(sharding) {
-  const Collectives* ranks = sharding_.ranks;
+  Collectives* ranks = sharding_.ranks;
   owned_ = ranks == nullptr ? Range{0, layout_.matrices}
                             : OwnedBy(ranks->rank(), ranks->world_size(), layout_.matrices);
   padded_ = ranks == nullptr ? layout_.matrices : owned_.elements * ranks->world_size();
-  matrices_ = Zeros(owned_.elements);
-  vectors_ = Zeros(layout_.vectors);
-  if (ranks == nullptr) {
-    fp32_ = matrices_.master;
-    gradient_ = matrices_.gradient;
-    if (compute_ != Compute::kFp32) bf16_ = at::zeros({padded_}, at::kBFloat16);
+  kept_ = ranks == nullptr || ranks->has_common_memory();
+  if (kept_) {
+    const auto zeros = [&](at::ScalarType type) {
+      return ranks == nullptr ? at::zeros({padded_}, type) : ranks->Common(padded_, type);
+    };
+    if (compute_ != Compute::kBf16) fp32_ = zeros(at::kFloat);
+    if (compute_ != Compute::kFp32) bf16_ = zeros(at::kBFloat16);
   }
+  matrices_ = Zeros(fp32_.defined() ? Owned(fp32_) : at::zeros({owned_.elements}, at::kFloat));
+  vectors_ = Zeros(at::zeros({layout_.vectors}, at::kFloat));
+  if (ranks == nullptr) gradient_ = matrices_.gradient;
   MakePieces();
+}
+
+at::Tensor Unit::Owned(const at::Tensor& whole) const {
+  return whole.narrow(0, owned_.begin, owned_.elements);
 }
 
 void Unit::MakePieces() {
@@ -74,7 +82,7 @@ void Unit::MakePieces() {
     piece.gradient = view(state.gradient);
     piece.exp_avg = view(state.exp_avg);
     piece.exp_avg_sq = view(state.exp_avg_sq);
-    if (!piece.replicated && bf16_.defined()) piece.compute = view(bf16_);
+    if (!piece.replicated && bf16_.defined()) piece.compute = view(Owned(bf16_));
     pieces_.push_back(std::move(piece));
   }
 }
@@ -122,8 +130,10 @@ at::Tensor Unit::Gradient(const MatrixRange& matrix) const {
 void Unit::StartGather() {
   if (!sharded() || gathered_ || gathering_.valid()) return;
   at::Tensor& whole = compute_ == Compute::kBf16 ? bf16_ : fp32_;
-  whole = sharding_.pool->Take(padded_, compute_ == Compute::kBf16 ? at::kBFloat16 : at::kFloat);
-  whole.narrow(0, owned_.begin, owned_.elements).copy_(matrices_.master);
+  if (!kept_) {
+    whole = sharding_.pool->Take(padded_, compute_ == Compute::kBf16 ? at::kBFloat16 : at::kFloat);
+    Owned(whole).copy_(matrices_.master);
+  }
   gathering_ = sharding_.ranks->AllGather(whole);
 }
 
@@ -132,13 +142,13 @@ void Unit::WaitGather() {
   StartGather();
   gathering_.Wait();
   gathered_ = true;
-  if (compute_ != Compute::kBoth) return;
+  if (compute_ != Compute::kBoth || kept_) return;
   bf16_ = sharding_.pool->Take(padded_, at::kBFloat16);
   bf16_.copy_(fp32_);
 }
 
 void Unit::Release() {
-  if (!sharded() || !gathered_) return;
+  if (!sharded() || !gathered_ || kept_) return;
   for (at::Tensor* whole : {&fp32_, &bf16_}) {
     if (whole->defined()) sharding_.pool->Give(*whole);
   }
@@ -147,43 +157,31 @@ void Unit::Release() {
 
 void Unit::TakeGradient() {
   if (!sharded() || gradient_.defined()) return;
-  gradient_ = sharding_.accumulate == Accumulate::kNoSync ? at::empty({padded_}, at::kFloat)
-                                                          : sharding_.pool->Take(padded_, at::kFloat);
+  gradient_ = sharding_.pool->Take(padded_, at::kFloat);
+  sharding_.ranks->Reclaim(gradient_);
   gradient_.zero_();
 }
 
 void Unit::StartReduce() {
   if (!sharded() || sharding_.accumulate == Accumulate::kNoSync) return;
-  parts_ = sharding_.pool->Take(padded_, at::kFloat);
-  reducing_ = sharding_.ranks->Exchange(gradient_, parts_);
+  reducing_ = sharding_.ranks->ReduceScatter(gradient_, matrices_.gradient);
 }
 
 void Unit::WaitReduce() {
   if (!reducing_.valid()) return;
   reducing_.Wait();
-  const at::Tensor parts = parts_.view({-1, owned_.elements});
-  for (int64_t rank = 0; rank < parts.size(0); ++rank) matrices_.gradient.add_(parts[rank]);
-  sharding_.pool->Give(parts_);
-  if (sharding_.accumulate == Accumulate::kReduceEach) {
-    sharding_.pool->Give(gradient_);
-  } else {
-    gradient_.zero_();
-  }
+  sharding_.pool->Give(gradient_);
 }
 
 void Unit::Reduce() {
   if (!sharded() || sharding_.accumulate != Accumulate::kNoSync || !gradient_.defined()) return;
-  parts_ = sharding_.pool->Take(padded_, at::kFloat);
-  reducing_ = sharding_.ranks->Exchange(gradient_, parts_);
+  reducing_ = sharding_.ranks->ReduceScatter(gradient_, matrices_.gradient);
   WaitReduce();
 }
 
 void Unit::Refresh() {
-  if (sharded()) {
-    Release();
-  } else if (bf16_.defined()) {
-    bf16_.copy_(matrices_.master);
-  }
+  if (kept_ && bf16_.defined()) Owned(bf16_).copy_(matrices_.master);
+  Release();
 }
 
 double Unit::SquaredGradient() const {

@@ -61,7 +61,7 @@ struct Piece {
 // lent, which is then reduced: each rank's part of it, summed over ranks, is added to what that rank owns.
 // Vectors are small: each rank owns them whole, and keeps them in fp32; their gradients are summed before an
 // update. With one rank, nothing is sent: the matrices are there for the unit's life, as views of the master
-// or as its bf16 copy.
+// or as its bf16 copy. Ranks with memory in common have them there in the same way, once for all.
 class Unit {
  public:
   Unit(const std::vector<ParameterSpec>& parameters, Compute compute, const Sharding& sharding);
@@ -116,6 +116,8 @@ class Unit {
   // Whether matrices are to be gathered and reduced; a unit may have none.
   bool sharded() const { return sharding_.ranks != nullptr && padded_ > 0; }
   void MakePieces();
+  // The part of the whole matrices that this rank owns.
+  at::Tensor Owned(const at::Tensor& whole) const;
   at::Tensor View(const at::Tensor& flat, const MatrixRange& matrix) const;
   const Segment& FindSegment(const std::string& name) const;
 
@@ -130,7 +132,7 @@ class Unit {
     at::Tensor exp_avg;
     at::Tensor exp_avg_sq;
   };
-  static State Zeros(int64_t elements);
+  static State Zeros(at::Tensor master);
   State matrices_;  // what is owned
   State vectors_;
   std::vector<Piece> pieces_;
@@ -138,10 +140,10 @@ class Unit {
   at::Tensor fp32_;  // gathered; with one rank the master
   at::Tensor bf16_;
   at::Tensor gradient_;  // whole; with one rank the one that is owned
-  at::Tensor parts_;     // all ranks' gradients of what is owned
   Pending gathering_;
   Pending reducing_;
   bool gathered_ = false;
+  bool kept_ = false;  // whole matrices are there for the unit's life
 };
 
 // Fills the masters: a pure function of (seed, name, element), so equal wherever a name is shared, and

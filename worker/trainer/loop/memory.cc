@@ -47,13 +47,13 @@ int64_t AvailableMemory() {
   return std::min(SystemAvailable(), left);
 }
 
-void CheckMemory(const config::TrialConfig& config, const engine::EngineOptions& options,
+void CheckMemory(const config::TrialConfig& config, const engine::EngineOptions& options, bool common_memory,
                  int64_t available_bytes) {
   const config::Batch& batch = config.spec.train.batch;
   const int64_t share = data::ShareOf(batch.sequences, 0, config.world_size).rows;
   const int64_t rows = batch.micro_sequences > 0 ? std::min<int64_t>(batch.micro_sequences, share) : share;
   const engine::MemoryNeed need =
-      engine::LeastMemory(options, rows, config.spec.data.context, config.world_size);
+      engine::LeastMemory(options, rows, config.spec.data.context, config.world_size, common_memory);
   if (need.total_bytes() <= available_bytes) return;
   throw error::OutOfMemoryError("the trial needs at least " + Gigabytes(need.total_bytes()) +
                                 " on this rank (" + Gigabytes(need.state_bytes) +

@@ -12,7 +12,8 @@ namespace mixln::worker::trainer::loop {
 int64_t AvailableMemory();
 
 // Throws error::OutOfMemoryError that says how much is needed at least, of what, and how much there is.
-void CheckMemory(const config::TrialConfig& config, const engine::EngineOptions& options,
+// `common_memory`: whether several ranks have some.
+void CheckMemory(const config::TrialConfig& config, const engine::EngineOptions& options, bool common_memory,
                  int64_t available_bytes);
 
 }  // namespace mixln::worker::trainer::loop

@@ -8,7 +8,6 @@
 
 #include "worker/trainer/data/training_set.h"
 #include "worker/trainer/error/error.h"
-#include "worker/trainer/fsdp/gloo.h"
 
 namespace mixln::worker::trainer::loop {
 
@@ -28,7 +27,7 @@ void CheckSupported(const config::TrialConfig& config, const shards::Dataset& da
 
 std::unique_ptr<fsdp::Collectives> ConnectRanks(const config::TrialConfig& config) {
   if (config.world_size == 1) return nullptr;
-  fsdp::GlooOptions options;
+  fsdp::RankOptions options;
   options.rank = config.rank;
   options.world_size = config.world_size;
   options.rendezvous = config.rendezvous;
@@ -37,7 +36,7 @@ std::unique_ptr<fsdp::Collectives> ConnectRanks(const config::TrialConfig& confi
       config.trial_id + "/" + std::to_string(config.fence.term) + "-" + std::to_string(config.fence.epoch);
   const char* fd = std::getenv("MIXLN_RENDEZVOUS_FD");
   if (config.rank == 0 && fd != nullptr) options.listening_fd = std::atoi(fd);
-  return fsdp::ConnectGloo(options);
+  return fsdp::Connect(options);
 }
 
 engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::Dataset& dataset) {

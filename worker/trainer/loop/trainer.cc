@@ -45,7 +45,7 @@ std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config, co
                                            fsdp::Collectives* ranks) {
   try {
     const engine::EngineOptions options = MakeEngineOptions(config.spec, dataset);
-    CheckMemory(config, options, AvailableMemory());
+    CheckMemory(config, options, ranks != nullptr && ranks->has_common_memory(), AvailableMemory());
     return std::make_unique<engine::Engine>(options, ranks);
   } catch (const std::invalid_argument& problem) {
     throw error::ConfigError(std::string("spec: ") + problem.what());
@@ -88,9 +88,10 @@ void ThrowIfDiverged(const std::string& reason) {
 // How the writer's thread learns of the other ranks' files.
 checkpoint::Peers MakePeers(fsdp::Collectives* ranks) {
   if (ranks == nullptr) return {};
-  return {ranks->rank(), ranks->world_size(),
-          [ranks](const std::string& name, const std::string& text) { ranks->Publish(name, text); },
-          [ranks](const std::string& name) { return ranks->Get(name); }};
+  return {
+      ranks->rank(), ranks->world_size(),
+      [ranks](const std::string& name, const std::string& text) { ranks->rendezvous().Publish(name, text); },
+      [ranks](const std::string& name) { return ranks->rendezvous().Get(name); }};
 }
 
 // Ranges of a micro-batch. A rank that has none takes a row without targets: it has to compute along.
@@ -132,7 +133,7 @@ Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, ev
 }
 
 Trainer::~Trainer() {
-  if (ranks_) ranks_->Abandon();  // else the writer's thread might wait for a rank that is gone
+  if (ranks_) ranks_->rendezvous().Abandon();  // else the writer's thread might wait for a rank that is gone
 }
 
 Outcome Trainer::Run() {
@@ -148,6 +149,7 @@ Outcome Trainer::Run() {
   Say("trial %s: %lld parameters on %s; %lld training tokens; unigram perplexity %.2f",
       config_.trial_id.c_str(), Wide(started.parameters), started.device.c_str(), Wide(started.train_tokens),
       started.unigram_perplexity);
+  if (ranks_) Say("%d ranks over %s", config_.world_size, std::string(ranks_->name()).c_str());
   Say("events go to events.jsonl, checkpoints to %s/checkpoints", config_.attempt_dir.c_str());
   if (progress_.step > 0)
     Say("going on after step %lld from %s", Wide(progress_.step), progress_.folder.c_str());

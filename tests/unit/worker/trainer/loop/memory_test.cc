@@ -31,9 +31,9 @@ config::TrialConfig Trial() {
 TEST(Memory, RefusesATrialThatCannotFitAndSaysHowMuchItNeeds) {
   // 18 bytes for each of 70,565,888 matrix elements: 1.27 GB; a token keeps 8·512 + 2·(6·512 + 3·1368) =
   // 18,448 bytes, and 2048 of them in 12 layers 0.45 GB.
-  CheckMemory(Trial(), Llama71M(), 2'000'000'000);
+  CheckMemory(Trial(), Llama71M(), false, 2'000'000'000);
   try {
-    CheckMemory(Trial(), Llama71M(), 1'000'000'000);
+    CheckMemory(Trial(), Llama71M(), false, 1'000'000'000);
     FAIL() << "accepted";
   } catch (const error::OutOfMemoryError& problem) {
     EXPECT_THAT(problem.what(), testing::HasSubstr("at least 1.7 GB on this rank (1.3 GB for parameters"));
@@ -45,10 +45,19 @@ TEST(Memory, RefusesATrialThatCannotFitAndSaysHowMuchItNeeds) {
 TEST(Memory, RanksAndCheckpointingNeedLess) {
   config::TrialConfig four = Trial();
   four.world_size = 4;
-  CheckMemory(four, Llama71M(), 500'000'000);
+  CheckMemory(four, Llama71M(), false, 500'000'000);
   engine::EngineOptions checkpointed = Llama71M();
   checkpointed.activation_checkpointing = true;
-  CheckMemory(Trial(), checkpointed, 1'400'000'000);
+  CheckMemory(Trial(), checkpointed, false, 1'400'000'000);
+}
+
+TEST(Memory, RanksThatShareMemoryKeepOneCopyOfTheParameters) {
+  config::TrialConfig four = Trial();
+  four.world_size = 4;
+  engine::EngineOptions options = Llama71M();
+  options.reshard_after_forward = false;  // with copies of their own: 2 bytes for each of 70.6 million more
+  CheckMemory(four, options, true, 480'000'000);
+  EXPECT_THROW(CheckMemory(four, options, false, 480'000'000), error::OutOfMemoryError);
 }
 
 TEST(Memory, ThisMachineHasSome) {

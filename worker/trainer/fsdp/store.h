@@ -1,13 +1,12 @@
 #pragma once
 
-#include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
 namespace mixln::worker::trainer::fsdp {
 
-struct Group {
-  c10::intrusive_ptr<c10d::Backend> backend;
-  c10::intrusive_ptr<c10d::Store> store;
+// c10d's store of a rendezvous; its headers are kept out of rendezvous.h.
+struct Store {
+  c10::intrusive_ptr<c10d::Store> c10d;
 };
 
 }  // namespace mixln::worker::trainer::fsdp
