@@ -68,18 +68,15 @@ base::Duration HangWatch::LimitOf(const Seen& seen) const {
 }
 
 std::optional<Hang> HangWatch::Judge(base::Time now) const {
-  const auto is_before = [](const auto& one, const auto& other) {
-    const Reading& a = one.second.reading;
-    const Reading& b = other.second.reading;
-    return std::pair(PlaceOf(a), a.waits) < std::pair(PlaceOf(b), b.waits);
-  };
-  const auto behind = std::min_element(ranks_.begin(), ranks_.end(), is_before);
-  if (behind == ranks_.end() || behind->second.reading.waits != 0) return std::nullopt;
+  const std::pair<const int32_t, Seen>* behind = nullptr;
+  for (const auto& rank : ranks_) {
+    if (now - rank.second.alive_at <= LimitOf(rank.second)) continue;
+    if (behind == nullptr || PlaceOf(rank.second.reading) < PlaceOf(behind->second.reading)) behind = &rank;
+  }
+  if (behind == nullptr) return std::nullopt;
   const Seen& seen = behind->second;
-  const base::Duration limit = LimitOf(seen);
-  if (now - seen.alive_at <= limit) return std::nullopt;
   return Hang{behind->first, "no sign of life for " + InSeconds(now - seen.alive_at) + " while " +
-                                 NameOf(seen.reading) + ", limit " + InSeconds(limit)};
+                                 NameOf(seen.reading) + ", limit " + InSeconds(LimitOf(seen))};
 }
 
 }  // namespace mixln::worker::pulse

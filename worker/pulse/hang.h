@@ -33,8 +33,9 @@ class HangWatch {
   // It has ended.
   void Forget(int32_t rank) { ranks_.erase(rank); }
 
-  // The rank that hangs: the one that is behind all others here and has been silent past its limit. A rank
-  // that waits inside of a collective is not to blame: the one it waits for is, here or on another host.
+  // The rank that hangs: of those that have been silent past their limits the one that is furthest behind. A
+  // rank that waits for others beats, so it is not to blame: the one it waits for is, here or on another
+  // host.
   std::optional<Hang> Judge(base::Time now) const;
 
  private:

@@ -23,10 +23,9 @@ struct Words {
   std::atomic<uint64_t> phase;
   std::atomic<int64_t> step;
   std::atomic<uint64_t> collective;
-  std::atomic<uint64_t> waits;
   std::atomic<uint64_t> beats;
 };
-static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(Words) == 5 * sizeof(uint64_t));
+static_assert(std::atomic<uint64_t>::is_always_lock_free && sizeof(Words) == 4 * sizeof(uint64_t));
 
 std::atomic<Words*> mapped{nullptr};
 
@@ -84,14 +83,6 @@ void BeginCollective() {
   if (Words* words = mapped) ++words->collective;
 }
 
-Waiting::Waiting() {
-  if (Words* words = mapped) words->waits = 1;
-}
-
-Waiting::~Waiting() {
-  if (Words* words = mapped) words->waits = 0;
-}
-
 void LeaveStacksOnSignal() {
   std::array<void*, 1> frame{};
   backtrace(frame.data(), 1);  // loads what it needs, which a handler may not
@@ -103,9 +94,9 @@ void LeaveStacksOnSignal() {
 
 std::optional<Reading> Read(const std::filesystem::path& file) {
   const base::UniqueFd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  std::array<uint64_t, 5> words{};
+  std::array<uint64_t, 4> words{};
   if (!fd || pread(fd.get(), words.data(), sizeof words, 0) != sizeof words) return std::nullopt;
-  return Reading{static_cast<Phase>(words[0]), static_cast<int64_t>(words[1]), words[2], words[3], words[4]};
+  return Reading{static_cast<Phase>(words[0]), static_cast<int64_t>(words[1]), words[2], words[3]};
 }
 
 }  // namespace mixln::worker::pulse

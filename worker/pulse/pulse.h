@@ -16,8 +16,8 @@ struct Reading {
   Phase phase = Phase::kStarting;
   int64_t step = 0;         // the step it works at, from 1
   uint64_t collective = 0;  // collectives begun; ranks of an attempt begin the same ones in the same order
-  uint64_t waits = 0;       // 1: inside of a collective, waiting for the others
-  uint64_t beats = 0;       // anything else that shows life: micro-batches, looks at a full disk
+  uint64_t beats =
+      0;  // anything else that shows life: micro-batches, waiting for others, looks at a full disk
 
   friend bool operator==(const Reading&, const Reading&) = default;
 };
@@ -26,17 +26,10 @@ struct Reading {
 // Makes and maps the file; false with errno when that fails: the rank can do without.
 bool Open(const std::filesystem::path& file);
 void Enter(Phase phase, int64_t step);
+// At least once in a second or two by a rank that waits for others, so that it is not taken for the one that
+// hangs.
 void Beat();
 void BeginCollective();
-
-// While one lives, the rank waits for the others.
-class Waiting {
- public:
-  Waiting();
-  ~Waiting();
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-};
 
 // From now on each thread that gets kStackSignal writes its stack to standard error and goes on.
 void LeaveStacksOnSignal();

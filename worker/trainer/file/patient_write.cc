@@ -13,12 +13,16 @@
 
 #include "base/failpoint/failpoint.h"
 #include "base/file/unique_fd.h"
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::file {
 
 WriteOptions::WriteOptions()
-    : write(::write), wait([] { std::this_thread::sleep_for(std::chrono::seconds(1)); }) {}
+    : write(::write), wait([] {
+        pulse::Beat();
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+      }) {}
 
 ssize_t Patiently(const char* verb, const std::string& name, const WriteOptions& options,
                   const std::function<ssize_t()>& call) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/fsdp/buffer_pool.h"
 #include "worker/trainer/fsdp/store.h"
@@ -20,13 +21,27 @@ namespace {
   throw error::PeerLostError("another rank was lost during " + what + ": " + text.substr(0, text.find('\n')));
 }
 
+// Beats while it waits.
+void Await(c10d::Work& work) {
+  constexpr std::chrono::seconds kBeatEvery(1);
+  while (!work.isCompleted()) {
+    try {
+      work.wait(kBeatEvery);
+    } catch (const std::exception&) {  // of the work, or that it takes longer
+      pulse::Beat();
+    }
+  }
+  work.wait();
+}
+
 // Calls `start`, which returns a Work, and `then` once that is done; what fails at once is a lost peer too.
 template <typename Start, typename Then>
 Pending Begin(const char* what, Start start, Then then) {
+  pulse::BeginCollective();
   try {
     return Pending([work = start(), what, then]() mutable {
       try {
-        work->wait();
+        Await(*work);
       } catch (const std::exception& problem) {
         ThrowPeerLost(what, problem);
       }

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <utility>
 
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::fsdp {
@@ -88,6 +89,7 @@ void Meeting::Await(Word word, uint32_t number) const {
     const uint32_t seen = its.load(std::memory_order_acquire);
     if (Reached(seen, number)) continue;
     Sleep(its, seen);
+    pulse::Beat();
     for (size_t other = 0; other < places_.size(); ++other) {
       // It may have done its part, and then ended: only one that has ended without it is lost.
       const auto peer = static_cast<int>(other);

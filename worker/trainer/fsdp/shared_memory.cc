@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/fsdp/meeting.h"
 
 namespace mixln::worker::trainer::fsdp {
@@ -101,6 +102,7 @@ class SharedMemory : public Collectives {
   }
   uint32_t Next() {
     if (open_.size() >= Meeting::kKept) FinishUpTo(open_.front().number);
+    pulse::BeginCollective();
     return meeting_.Next();
   }
 

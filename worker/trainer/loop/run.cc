@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/clock/clock.h"
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/loop/say.h"
 #include "worker/trainer/loop/trainer.h"
@@ -52,6 +53,9 @@ Ending EndingOf(const std::exception& problem) {
 }
 
 int RunTrainer(const std::string& trial_json) {
+  pulse::LeaveStacksOnSignal();
+  if (!pulse::Open(pulse::kFile))
+    Say("cannot make \"%s\": nobody will notice if this rank hangs", pulse::kFile);
   std::optional<events::EventLog> log;
   int64_t step = 0;
   try {

@@ -11,6 +11,7 @@
 #include "base/clock/clock.h"
 #include "base/failpoint/failpoint.h"
 #include "base/file/durable.h"
+#include "worker/pulse/pulse.h"
 #include "worker/trainer/data/share.h"
 #include "worker/trainer/diagnostics/flops.h"
 #include "worker/trainer/error/error.h"
@@ -179,6 +180,7 @@ Outcome Trainer::Run() {
 
 void Trainer::TrainStep() {
   const base::Time begin = base::ReadClock().steady;
+  pulse::Enter(pulse::Phase::kTraining, progress_.step + 1);
   const std::vector<data::Range> batch = training_set_.Batch(progress_.step);
   int64_t targets = 0;
   for (const data::Range& range : batch) targets += data::Targets(range);
@@ -199,6 +201,7 @@ void Trainer::TrainStep() {
     base::failpoint::Hit("trainer.micro_batch");
     total += Compute(part, static_cast<double>(targets), measure ? &variance : nullptr);
     unigram_total += unigram_.Loss(part);
+    pulse::Beat();
   }
   total = Sum(total);
   unigram_total = Sum(unigram_total);
@@ -261,6 +264,7 @@ double Trainer::Compute(const data::Rows& rows, double global_targets,
 }
 
 bool Trainer::Evaluate() {
+  pulse::Enter(pulse::Phase::kEvaluating, progress_.step);
   const std::vector<data::Range>& ranges = evaluation_set_.ranges();
   const config::Batch& batch = config_.spec.train.batch;
   const int64_t micro = batch.micro_sequences > 0
@@ -273,6 +277,7 @@ bool Trainer::Evaluate() {
     if (StopAsked()) return false;
     const auto part = Part(ranges, data::MicroBatch(share, i, micro));
     total += Compute(evaluation_set_.Read(part), 0);
+    pulse::Beat();
     Report(writer_.Poll());
   }
   total = Sum(total);
@@ -299,6 +304,7 @@ bool Trainer::CheckpointDue() {
 }
 
 void Trainer::StartCheckpoint() {
+  pulse::Enter(pulse::Phase::kSaving, progress_.step);
   AwaitCheckpoint();
   checkpoint::Manifest manifest =
       MakeManifest(config_, training_set_.windows(), progress_.step, progress_.tokens);
@@ -308,6 +314,7 @@ void Trainer::StartCheckpoint() {
 }
 
 void Trainer::AwaitCheckpoint() {
+  pulse::Enter(pulse::Phase::kSaving, progress_.step);
   // Rank 0 writes the manifest once it has heard of every file; while it waits for that, it waits for the
   // ranks here too, so that it hears if one is lost.
   if (config_.rank != 0) writer_.Wait();

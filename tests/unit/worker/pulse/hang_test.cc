@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 namespace mixln::worker::pulse {
 namespace {
 
@@ -9,13 +11,16 @@ using base::Seconds;
 
 constexpr HangLimits kLimits{.start = Seconds(100), .step = Seconds(30)};
 
-Reading Training(int64_t step, uint64_t collective = 0, bool waits = false) {
-  return {Phase::kTraining, step, collective, waits ? 1u : 0u, 0};
+Reading Training(int64_t step, uint64_t collective = 0) {
+  return {Phase::kTraining, step, collective, 0};
 }
 
 // Looks at the same readings once a second until the watch has a verdict; the second of that, or `until`.
-int SecondsToVerdict(HangWatch& watch, const std::map<int32_t, Reading>& ranks, base::Time& now, int until) {
+// Ranks in `waiting` beat, as those do that wait for others.
+int SecondsToVerdict(HangWatch& watch, std::map<int32_t, Reading> ranks, base::Time& now, int until,
+                     const std::set<int32_t>& waiting = {}) {
   for (int second = 0; second < until; ++second) {
+    for (const int32_t rank : waiting) ++ranks.at(rank).beats;
     for (const auto& [rank, reading] : ranks) watch.See(rank, reading, now);
     if (watch.Judge(now)) return second;
     now = now + Seconds(1);
@@ -48,15 +53,30 @@ TEST(HangTest, GivesStartAndFirstStepAndSavingMoreTime) {
   for (const Phase phase : {Phase::kStarting, Phase::kTraining, Phase::kSaving}) {
     HangWatch watch(kLimits);
     base::Time now;
-    EXPECT_NEAR(SecondsToVerdict(watch, {{0, {phase, 1, 0, 0, 0}}}, now, 1000), 100, 1);
+    EXPECT_NEAR(SecondsToVerdict(watch, {{0, {phase, 1, 0, 0}}}, now, 1000), 100, 1);
   }
 }
 
 TEST(HangTest, BlamesTheRankThatIsBehindAndNotTheOnesThatWaitForIt) {
   HangWatch watch(kLimits);
   base::Time now;
-  const std::map<int32_t, Reading> ranks{
-      {0, Training(1, 8, true)}, {1, Training(1, 7)}, {2, Training(1, 8, true)}};
+  const std::map<int32_t, Reading> ranks{{0, Training(1, 8)}, {1, Training(1, 7)}, {2, Training(1, 8)}};
+  EXPECT_LT(SecondsToVerdict(watch, ranks, now, 1000, {0, 2}), 1000);
+  EXPECT_EQ(watch.Judge(now)->rank, 1);
+}
+
+TEST(HangTest, BlamesARankThatIsStoppedWhileItWaits) {
+  HangWatch watch(kLimits);
+  base::Time now;
+  const std::map<int32_t, Reading> ranks{{0, Training(1, 8)}, {1, Training(1, 8)}};
+  EXPECT_LT(SecondsToVerdict(watch, ranks, now, 1000, {0}), 1000);
+  EXPECT_EQ(watch.Judge(now)->rank, 1);
+}
+
+TEST(HangTest, BlamesTheOneThatIsFurthestBehindOfSilentOnes) {
+  HangWatch watch(kLimits);
+  base::Time now;
+  const std::map<int32_t, Reading> ranks{{0, Training(1, 8)}, {1, Training(1, 7)}};
   EXPECT_LT(SecondsToVerdict(watch, ranks, now, 1000), 1000);
   EXPECT_EQ(watch.Judge(now)->rank, 1);
 }
@@ -64,16 +84,16 @@ TEST(HangTest, BlamesTheRankThatIsBehindAndNotTheOnesThatWaitForIt) {
 TEST(HangTest, BlamesNobodyHereWhenAllWaitForAnotherHost) {
   HangWatch watch(kLimits);
   base::Time now;
-  const std::map<int32_t, Reading> ranks{{0, Training(1, 8, true)}, {1, Training(1, 8, true)}};
-  EXPECT_EQ(SecondsToVerdict(watch, ranks, now, 1000), 1000);
+  const std::map<int32_t, Reading> ranks{{0, Training(1, 8)}, {1, Training(1, 8)}};
+  EXPECT_EQ(SecondsToVerdict(watch, ranks, now, 1000, {0, 1}), 1000);
 }
 
 TEST(HangTest, BlamesNobodyWhileTheRankThatIsBehindShowsLife) {
   HangWatch watch(kLimits);
   base::Time now;
   for (uint64_t beat = 0; beat < 1000; ++beat, now = now + Seconds(1)) {  // a full disk
-    watch.See(0, {Phase::kSaving, 1, 7, 0, beat}, now);
-    watch.See(1, Training(1, 8, true), now);
+    watch.See(0, {Phase::kSaving, 1, 7, beat}, now);
+    watch.See(1, {Phase::kTraining, 1, 8, beat}, now);
     ASSERT_FALSE(watch.Judge(now));
   }
 }
