@@ -229,6 +229,12 @@ class TrainerTest(unittest.TestCase):
         (self.folder / "data/dataset.json").unlink()
         self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "dataset.json")
 
+    def test_too_little_memory_is_said_before_any_is_taken(self):
+        layers = 200  # of 4 * 32768^2 + 3 * 32768 * 131072 weights: 54 TB in fp32
+        self.config["spec"]["model"].update(hidden_size=32768, intermediate_size=131072, layers=layers)
+        self.config["spec"]["norm"].update(post_layers=0, layer_placements=["PLACEMENT_PRE"] * layers)
+        self.assert_refused(71, "FAILURE_CAUSE_OUT_OF_MEMORY", "the trial needs at least 55", "(54975.6 GB for parameters, gradients and optimizer", " are available: lower ")
+
     def test_a_run_that_diverges_is_a_result(self):
         self.config["spec"]["train"].update(lr=1e30, clip_norm=0, warmup_steps="1", weight_decay=0)
         self.config["spec"]["norm"] = {"placement": "PLACEMENT_PRE", "alpha": 0, "post_layers": 0,
