@@ -2,8 +2,9 @@
 // llama-71m, against a synchronous one, in turns. FOLDER is where checkpoints go, on the disk that matters;
 // what is written there is removed.
 //
-// Prints one line a round and medians: the synchronous save, the stall of Start(), and the steps while a save
-// is on its way against steps without one (both cores write and train then).
+// Prints one line a round and medians: the synchronous save; the stall, which is Start() and what the step
+// behind it waits for the copy before its update; and that step against one without a save (both cores write
+// and train then).
 #include <ATen/Functions.h>
 
 #include <algorithm>
@@ -54,13 +55,15 @@ int main(int argc, char** argv) {
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 5;
   engine::Engine engine(Llama71M());
   const at::Tensor tokens = at::randint(32000, {1, 257}, at::kLong);
-  const auto step = [&] {
-    engine.ForwardBackward(tokens, at::Tensor(), 256);
-    engine.Update(1e-4, false);
-  };
   checkpoint::Manifest manifest;
   manifest.spec_json = "{}";
   checkpoint::CheckpointWriter writer(folder);
+  double waited = 0;
+  const auto step = [&] {
+    engine.ForwardBackward(tokens, at::Tensor(), 256);
+    waited = Seconds([&] { writer.AwaitCopy(); });
+    engine.Update(1e-4, false);
+  };
   step();
   writer.Start(manifest, engine.States());  // the first one also takes the copy's memory
   writer.Wait();
@@ -72,6 +75,7 @@ int main(int argc, char** argv) {
     manifest.step = 2 * round + 1;
     stalls.push_back(Seconds([&] { writer.Start(manifest, engine.States()); }));
     busy.push_back(Seconds(step));
+    stalls.back() += waited;
     writer.Wait();
     std::printf("save %.3f s   stall %.3f s (%.1f%%)   step %.3f s, during a save %.3f s\n", saves.back(),
                 stalls.back(), 100 * stalls.back() / saves.back(), quiet.back(), busy.back());

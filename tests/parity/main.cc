@@ -164,6 +164,7 @@ void LoadWeights(const std::string& folder, const json& tensors, Engine& engine)
     at::Tensor master = state.master;
     master.copy_(weights.at(state.name).narrow(0, state.begin, master.numel()));
   }
+  engine.StatesWritten();
 }
 
 // A batch's rows of this rank, in parts of at most `micro`: as many parts on every rank, where one that has

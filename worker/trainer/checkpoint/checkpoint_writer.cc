@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "base/file/unique_fd.h"
@@ -71,7 +72,7 @@ std::optional<Written> WriteCheckpoint(const std::string& attempt_dir, Manifest 
 CheckpointWriter::CheckpointWriter(std::string attempt_dir, Peers peers, file::WriteOptions options)
     : attempt_dir_(std::move(attempt_dir)), peers_(std::move(peers)), options_(std::move(options)) {}
 
-void CheckpointWriter::Start(Manifest manifest, const std::vector<engine::NamedState>& states) {
+void CheckpointWriter::Copy(const std::vector<engine::NamedState>& states) {
   if (snapshot_.empty()) {
     for (const engine::NamedState& state : states) {
       snapshot_.push_back({state.name, state.shape, state.begin, state.replicated,
@@ -79,14 +80,33 @@ void CheckpointWriter::Start(Manifest manifest, const std::vector<engine::NamedS
                            at::empty_like(state.exp_avg_sq)});
     }
   }
+  // By this thread alone: all others compute.
+  const auto copy = [](const at::Tensor& from, const at::Tensor& to) {
+    std::memcpy(to.data_ptr(), from.const_data_ptr(), from.nbytes());
+  };
   for (size_t i = 0; i < states.size(); ++i) {
-    snapshot_[i].master.copy_(states[i].master);
-    snapshot_[i].exp_avg.copy_(states[i].exp_avg);
-    snapshot_[i].exp_avg_sq.copy_(states[i].exp_avg_sq);
+    copy(states[i].master, snapshot_[i].master);
+    copy(states[i].exp_avg, snapshot_[i].exp_avg);
+    copy(states[i].exp_avg_sq, snapshot_[i].exp_avg_sq);
   }
-  under_way_ = std::async(std::launch::async, [this, manifest = std::move(manifest)]() mutable {
-    return WriteCheckpoint(attempt_dir_, std::move(manifest), snapshot_, peers_, options_);
-  });
+}
+
+void CheckpointWriter::Start(Manifest manifest, std::vector<engine::NamedState> states) {
+  std::promise<void> copied;
+  copied_ = copied.get_future();
+  under_way_ =
+      std::async(std::launch::async, [this, manifest = std::move(manifest), states = std::move(states),
+                                      copied = std::move(copied)]() mutable {
+        {
+          const std::promise<void> done = std::move(copied);  // AwaitCopy ends with it, copied or not
+          Copy(states);
+        }
+        return WriteCheckpoint(attempt_dir_, std::move(manifest), snapshot_, peers_, options_);
+      });
+}
+
+void CheckpointWriter::AwaitCopy() {
+  if (copied_.valid()) copied_.wait();
 }
 
 std::optional<Written> CheckpointWriter::Poll() {

@@ -1,5 +1,5 @@
-// Writes checkpoints beside the training: a copy of the state is taken at once, and a thread of its own
-// brings it to disk. One is on its way at a time.
+// Writes checkpoints beside the training: a thread of its own copies the state, which training only changes
+// in an update, and brings the copy to disk. One is on its way at a time.
 #pragma once
 
 #include <functional>
@@ -49,9 +49,12 @@ class CheckpointWriter {
   // Waits for the one on its way.
   ~CheckpointWriter() = default;
 
-  // Copies the states, which are the same parameters each time, and starts to write them. None may be on its
-  // way: call Wait first.
-  void Start(Manifest manifest, const std::vector<engine::NamedState>& states);
+  // Starts to copy the states, which are the same parameters each time, and then to write them. None may be
+  // on its way: call Wait first.
+  void Start(Manifest manifest, std::vector<engine::NamedState> states);
+
+  // Until they are copied: before anyone writes into them.
+  void AwaitCopy();
 
   // The one on its way if it is done; else nothing, and nothing on ranks other than 0. Throws what the
   // writing threw.
@@ -60,11 +63,14 @@ class CheckpointWriter {
   std::optional<Written> Wait();
 
  private:
+  void Copy(const std::vector<engine::NamedState>& states);
+
   std::string attempt_dir_;
   Peers peers_;
   file::WriteOptions options_;
   // The copy, kept from one checkpoint to the next: fresh memory would cost more time than copying does.
   std::vector<engine::NamedState> snapshot_;
+  std::future<void> copied_;
   std::future<std::optional<Written>> under_way_;
 };
 

@@ -188,8 +188,11 @@ UpdateReport Engine::Update(double lr, bool measure_layers) {
   return report;
 }
 
-std::vector<NamedState> Engine::States() {
+void Engine::StatesWritten() {
   impl_->masters_written = true;
+}
+
+std::vector<NamedState> Engine::States() const {
   std::vector<NamedState> states;
   for (const fsdp::Unit* unit : impl_->model.units()) {
     for (const fsdp::Piece& piece : unit->pieces()) {

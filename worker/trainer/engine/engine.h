@@ -113,10 +113,10 @@ class Engine {
   // gradients.
   UpdateReport Update(double lr, bool measure_layers);
 
-  // Masters and moments, embedding first, in an order that depends on the options only. What is written into
-  // them before the next ForwardBackward, Evaluate or Logits counts from there on; call States() anew for
-  // later writes.
-  std::vector<NamedState> States();
+  // Masters and moments, embedding first, in an order that depends on the options only. They are the engine's
+  // own memory: who writes into it calls StatesWritten before anything else.
+  std::vector<NamedState> States() const;
+  void StatesWritten();
 
   // Gradients accumulated since the last update, in the order of States(): of several ranks, once the
   // matrices' have been reduced; vectors' are this rank's own share until Update.

@@ -15,6 +15,7 @@ Progress LoadFrom(const std::string& folder, const config::TrialConfig& config, 
   const checkpoint::Manifest trial = MakeManifest(config, windows, manifest.step, manifest.tokens);
   const auto differences = checkpoint::Compare(folder, manifest, trial);
   checkpoint::Load(folder, manifest, engine.States());
+  engine.StatesWritten();
   engine.set_updates(manifest.step);
   for (const std::string& difference : differences) Say("%s", difference.c_str());
   return {.step = manifest.step,
@@ -43,6 +44,7 @@ Progress Resume(const config::TrialConfig& config, int64_t vocab_size, int64_t w
     huggingface::ImportModel(
         fresh.folder, huggingface::ConfigOf(config.spec_json, config.spec.norm.layer_placements, vocab_size),
         engine.States());
+    engine.StatesWritten();
   }
   return fresh;
 }

@@ -211,6 +211,7 @@ void Trainer::TrainStep() {
   done.lr = LearningRate(config_.spec.train, progress_.step);
   done.gradient_norm = std::numeric_limits<double>::quiet_NaN();
   if (std::isfinite(done.loss)) {  // else the weights are kept as they were
+    writer_.AwaitCopy();
     const base::Time update = base::ReadClock().steady;
     const engine::UpdateReport report = engine_->Update(done.lr, measure);
     engine_time_ += base::ReadClock().steady - update;

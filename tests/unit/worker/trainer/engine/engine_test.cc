@@ -102,6 +102,7 @@ TEST(Engine, GoesOnFromSavedStatesBitForBit) {
       to[i].exp_avg.copy_(from[i].exp_avg);
       to[i].exp_avg_sq.copy_(from[i].exp_avg_sq);
     }
+    resumed.StatesWritten();
     resumed.set_updates(original.updates());
     EXPECT_EQ(step(original), step(resumed));
     EXPECT_TRUE(at::equal(original.Logits(Tokens(1, 8)), resumed.Logits(Tokens(1, 8))));
