@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/bench/engine.py BUILD/bin/mixln-trainer [--model 71m] [--precision bf16] [--rounds 5] [--json FILE]
 
+Ours is Mix-LN with a quarter of the layers Post-LN; all layers Pre-LN beside it.
 Peers: Hugging Face's LlamaForCausalLM with fused AdamW, eager and under torch.compile, in fp32, pure bf16 and bf16 autocast;
 with --ranks 2, PyTorch's FSDP2 over Gloo. The limit: the time of the step's weight products alone, as at::mm. A step is
 forward, backward, clipping to norm 1 and update of 8 x 256 tokens. Prints each one's median and how many times as fast ours
@@ -196,6 +197,7 @@ def main():
         for kind in ("fp32", "autocast"):
             makers[f"FSDP2 {kind}"] = lambda kind=kind: Peer(args.model, kind, False, threads, args.ranks)
     else:
+        makers["MixLN, all layers Pre-LN"] = lambda: Ours(args.program, args.model, args.precision, threads, 1, ("--placement", "pre"))
         makers["products alone, at::mm"] = lambda: Limit(args.model, args.precision, threads)
         for kind in ("fp32", "bf16", "autocast"):
             for compiled in (False, True):

@@ -167,7 +167,9 @@ TEST(Collectives, ASilentRankIsNamedOnceTheTimeIsOver) {
   const auto problems = OnRanks(
       Way::kMemory, 2,
       [](Collectives& ranks) {
-        if (ranks.rank() == 0) EXPECT_THROW(ranks.Barrier(), error::PeerLostError);
+        if (ranks.rank() == 0) {
+          EXPECT_THROW(ranks.Barrier(), error::PeerLostError);
+        }
       },
       base::Seconds(1));
   EXPECT_THAT(problems, testing::Each(""));
