@@ -4,6 +4,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import struct
 import tempfile
 import time
 import unittest
@@ -26,6 +27,11 @@ def start(folder, config, world_size, failpoints=None):
     rendezvous = f"127.0.0.1:{free_port()}"
     return [Rank(folder / f"rank-{rank}", dict(config, rank=rank, world_size=world_size, rendezvous=rendezvous),
                  (failpoints or {}).get(rank)) for rank in range(world_size)]
+
+
+def pulse(rank):
+    """The words of worker/pulse: phase, step, collectives begun, beats."""
+    return struct.unpack("=QqQQ", (rank.folder / "pulse").read_bytes()[:32])
 
 
 class RanksTest(unittest.TestCase):
@@ -140,6 +146,32 @@ class RanksTest(unittest.TestCase):
                 survivor = ranks[1 if victim == 0 else 0]
                 self.assertIn("another rank was lost", survivor.log())
                 self.assertEqual(survivor.of("failed")[-1][1]["cause"], "FAILURE_CAUSE_PEER_LOST")
+
+    def test_a_stopped_rank_is_silent_and_the_one_that_waits_for_it_beats(self):
+        for name, failpoints in (("memory", {}), ("gloo", APART)):
+            with self.subTest(name):
+                config = dict(self.config, attempt_dir=str(self.folder / f"{name}-attempt"))
+                ranks = start(self.folder / name, config, 2, failpoints)
+                wait_until(lambda: len(ranks[0].of("step_done")) > 3, "some steps")
+                ranks[1].process.send_signal(signal.SIGSTOP)
+                # A whole beat of the waiting one at an unchanged place is behind the signal.
+                place = wait_until(lambda: self.waits_at(ranks[0]), "rank 0 to wait")
+                silent = pulse(ranks[1])
+                self.assertLessEqual(silent[1:3], place[1:])
+                self.assertIn(silent[0], (1, 2, 3))  # training, evaluating, saving
+                wait_until(lambda: self.waits_at(ranks[0]) == place, "another beat")
+                self.assertEqual(pulse(ranks[1]), silent)
+                ranks[0].process.send_signal(signal.SIGUSR2)
+                wait_until(lambda: "stack of thread" in ranks[0].log(), "a stack")
+                ranks[1].process.send_signal(signal.SIGCONT)
+                self.wait(ranks, 0, 0)
+
+    def waits_at(self, rank):
+        """Where a rank is that beats and gets no further, as (phase, step, collective); else nothing."""
+        before = pulse(rank)
+        time.sleep(1.5)  # a rank that waits beats once a second at least
+        after = pulse(rank)
+        return before[:3] if before[:3] == after[:3] and after[3] > before[3] else None
 
     def test_a_rank_that_cannot_load_ends_the_others_too(self):
         config = copy.deepcopy(self.config)
