@@ -127,7 +127,8 @@ std::string Standing(const certificate::Certificate& certificate, absl::Time now
   const absl::Duration left = certificate.not_after - now;
   if (left < absl::ZeroDuration()) return absl::StrCat("EXPIRED on ", Day(certificate.not_after));
   if (now < certificate.not_before) return absl::StrCat("not good before ", Day(certificate.not_before));
-  return absl::StrCat("until ", Day(certificate.not_after), " (", left / absl::Hours(24), " days)");
+  return absl::StrCat("until ", Day(certificate.not_after), " (",
+                      absl::Ceil(left, absl::Hours(24)) / absl::Hours(24), " days)");
 }
 
 absl::StatusOr<int> Show(Session& session, const CertsOptions& options) {

@@ -71,7 +71,7 @@ class Verbs(unittest.TestCase):
         spare_id = self.cluster.workers["spare"].address["worker_id"]
         self.submit("busy")
         self.wait_for_step("busy-0", 7)  # so the spare one is in service and full
-        bad_id = self.start_worker("bad", faults="exit:70@2", slots="3").address["worker_id"]
+        bad_id = self.start_worker("bad", faults="exit:70@2", slots="2").address["worker_id"]
         self.submit("many", seeds=(0, 1, 2))
 
         def quarantined():
