@@ -184,11 +184,14 @@ class Pods:
         cls.worker = pods.Pod(sets["mixln-worker"], cls.folder, secrets)
         for pod in (cls.worker, cls.coordinator):
             cls.addClassCleanup(pod.kill)
-        (cls.folder / "mixln-artifacts" / "corpus.txt").write_text(cluster.corpus_text())
         for pod in (cls.coordinator, cls.worker):
             pod.start()
             pod.wait_until_started()
         cluster.wait_until(lambda: "READY" in cls.ctl("nodes").stdout, "the worker to be ready")
+        artifacts = cls.folder / "mixln-artifacts"
+        # A worker takes an artifacts folder only empty.
+        cluster.wait_until((artifacts / ".mixln-cluster").exists, "the worker to have taken the artifacts' volume")
+        (artifacts / "corpus.txt").write_text(cluster.corpus_text())
 
     @classmethod
     def secrets(cls):
@@ -213,10 +216,13 @@ class Pods:
     def trial(self, name):
         return json.loads(self.ctl("describe", "trial", f"{name}-0", "-o", "json").stdout)
 
+    def step(self, name):
+        return int(self.trial(name).get("progress", {}).get("step", 0))
+
     def test_they_pass_their_probes_as_nobody_and_train(self):
         for pod in (self.coordinator, self.worker):
             for kind in ("readinessProbe", "livenessProbe"):
-                self.assertTrue(pod.probe(kind), f"{pod.name} {kind}")
+                cluster.wait_until(lambda: pod.probe(kind), f"{pod.name}'s {kind} to pass")
             status = pathlib.Path(f"/proc/{pod.process.pid}/status").read_text()
             self.assertRegex(status, r"(?m)^Uid:\t10001\t10001\t10001\t10001$")
         self.submit("short", steps=5)
@@ -229,7 +235,7 @@ class CpuDemoPods(Pods, unittest.TestCase):
 
     def test_they_hand_their_trials_back_when_they_are_ended(self):
         self.submit("long", steps=100_000)
-        cluster.wait_until(lambda: int(self.trial("long")["progress"]["step"]) > 5, "a step of the long trial")
+        cluster.wait_until(lambda: self.step("long") > 5, "a step of the long trial")
         self.assertEqual(self.worker.terminate(), 0, self.worker.log.read_text())
         trial = cluster.wait_until(lambda: (t := self.trial("long"))["state"] == "TRIAL_STATE_PENDING" and t, "the trial to be handed back")
         self.assertEqual(trial["attempts"][-1]["cause"], "FAILURE_CAUSE_PREEMPTED")
@@ -239,7 +245,8 @@ class CpuDemoPods(Pods, unittest.TestCase):
         # The next pod of the same name has its volumes: it is the same worker, and the trial goes on.
         self.worker.start()
         self.worker.wait_until_started()
-        trial = cluster.wait_until(lambda: int((t := self.trial("long"))["progress"]["step"]) > saved and t, "the trial to go on")
+        cluster.wait_until(lambda: self.step("long") > saved, "the trial to go on")
+        trial = self.trial("long")
         self.assertEqual(len({r["worker_id"] for a in trial["attempts"] for r in a["ranks"]}), 1)
         self.assertEqual(int(trial["attempts"][-1]["resume_step"]), saved)
         self.ctl("cancel", "long")
