@@ -43,7 +43,7 @@ std::string Shortest(double value) {
 
 // With 6 significant digits; in full at an end of the range that these would cross.
 std::string Spell(double value, const v1::Distribution& from) {
-  const std::string text = absl::StrFormat("%.6g", value);
+  std::string text = absl::StrFormat("%.6g", value);
   double rounded = 0;
   if (absl::SimpleAtod(text, &rounded) && rounded >= from.min() && rounded <= from.max()) return text;
   return Shortest(std::clamp(rounded, from.min(), from.max()));
