@@ -42,9 +42,10 @@ TEST(CommandLine, RefusesAFormThatDoesNotExist) {
 TEST(CommandLine, HelpListsTheCommandsOfThisRelease) {
   FakeWorld world;
   EXPECT_EQ(world.Run({"--help"}), 0);
-  for (const char* command : {"up", "down", "submit", "validate", "get", "describe", "logs", "watch", "wait",
-                              "pause", "resume", "retry", "cancel", "delete", "results", "nodes", "drain",
-                              "undrain", "top", "setup", "certs", "tokens", "version", "completion"}) {
+  for (const char* command :
+       {"up",    "down",    "submit", "validate", "get",    "describe", "logs",    "watch",
+        "wait",  "pause",   "resume", "retry",    "cancel", "delete",   "results", "nodes",
+        "drain", "undrain", "top",    "setup",    "certs",  "tokens",   "version", "completion"}) {
     EXPECT_THAT(world.Out(), HasSubstr(std::string("\n  ") + command + " "));
   }
   EXPECT_THAT(world.Out(), Not(HasSubstr("\n  report ")));
