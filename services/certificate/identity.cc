@@ -40,6 +40,7 @@ std::optional<Role> ParseRole(const std::string& name) {
 
 std::vector<std::string> RoleNames() {
   std::vector<std::string> names;
+  names.reserve(kNames.size());
   for (const auto& [role, name] : kNames) names.emplace_back(name);
   return names;
 }
