@@ -49,7 +49,7 @@ absl::Status CheckTls(const TlsFiles& files, certificate::Use use) {
     *contents = *std::move(read);
   }
   if (by_token) return absl::OkStatus();
-  const absl::Status status = certificate::Check({certificate, key, authorities}, use, absl::Now());
+  absl::Status status = certificate::Check({certificate, key, authorities}, use, absl::Now());
   if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrCat(files.certificate.string(), ": ", status.message()));
 }
