@@ -88,7 +88,7 @@ def cli_page(programs):
         def help_of(*words):
             done = subprocess.run([programs / words[0], *words[1:], "--help"], capture_output=True, text=True, check=True,
                                   env={"HOME": "/home/you", "PATH": "/usr/bin:/bin", "TMPDIR": home})
-            return done.stdout.replace(str(programs.resolve()), "/usr/bin").strip()
+            return done.stdout.replace(str(programs.resolve()), "/usr/bin").replace("/home/you", "~").strip()
 
         def sections(*words):
             text = help_of(*words)

@@ -84,7 +84,7 @@ struct Coordinator::Parts {
 
 Coordinator::Coordinator() : parts_(std::make_unique<Parts>()) {}
 
-absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(Options options) {
+absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& options) {
   // What can never do is refused before anything is touched.
   if (options.tls.any()) {
     if (auto status = rpc::CheckTls(options.tls, certificate::Use::kServer); !status.ok()) return status;

@@ -38,7 +38,7 @@ class Coordinator {
   };
 
   // Opens the state and serves. Every error is one sentence for people.
-  static absl::StatusOr<std::unique_ptr<Coordinator>> Start(Options options);
+  static absl::StatusOr<std::unique_ptr<Coordinator>> Start(const Options& options);
   // Stops serving, ends the streams, and closes the databases, within a few seconds.
   ~Coordinator();
   Coordinator(const Coordinator&) = delete;

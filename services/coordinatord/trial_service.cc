@@ -48,7 +48,7 @@ absl::Status TrialService::Read(const std::string& id, v1::Trial& trial) const {
 }
 
 absl::Status TrialService::ReadRetry(const std::string& id, v1::Trial& trial) const {
-  if (const auto status = Read(id, trial); !status.ok()) return status;
+  if (auto status = Read(id, trial); !status.ok()) return status;
   for (const auto& row : context_.published.Trials(trial.sweep_id())) {
     if (row->retry_of() == id) trial = *row;
   }
