@@ -136,6 +136,7 @@ void DescribeSweep(Io& io, const v1::Sweep& sweep, const v1::ListTrialsResponse&
   next.push_back(unfinished ? "watch " : "results ");
   next.push_back(unfinished ? "cancel " : "delete ");
   std::vector<std::string> commands;
+  commands.reserve(next.size());
   for (const char* command : next) commands.push_back(absl::StrCat("mixlnctl ", command, sweep.id()));
   Next(io, commands);
 }
