@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace mixln::base {
 
@@ -12,6 +13,12 @@ constexpr uint64_t SplitMix64(uint64_t seed, uint64_t index = 0) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
   return z ^ (z >> 31);
+}
+
+// 64 random bits that belong to `seed` and `text`.
+constexpr uint64_t SplitMix64(uint64_t seed, std::string_view text) {
+  for (const char c : text) seed = SplitMix64(seed ^ static_cast<unsigned char>(c));
+  return seed;
 }
 
 // A number in [0, 1), a multiple of 2^-53, of 64 random bits.

@@ -14,9 +14,7 @@ namespace {
 
 // One sequence for each seed and path.
 uint64_t SeedOf(const v1::SearchSpec& search, const std::string& path) {
-  uint64_t seed = base::SplitMix64(static_cast<uint64_t>(search.seed()));
-  for (const char c : path) seed = base::SplitMix64(seed ^ static_cast<unsigned char>(c));
-  return seed;
+  return base::SplitMix64(base::SplitMix64(static_cast<uint64_t>(search.seed())), path);
 }
 
 // `unit` in [0, 1) -> between low and high. Written so that no range overflows.

@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kState[] = "state.db";
-constexpr char kCurves[] = "metrics.db";
 constexpr char kUnfinished[] = ".unfinished";
 constexpr uint64_t kRestoreRaises = uint64_t{1} << 32;  // the term
 
@@ -105,7 +103,7 @@ absl::StatusOr<Copy> MakeNewTerm(const fs::path& path) {
 }  // namespace
 
 absl::StatusOr<Copy> Backup(const fs::path& state_folder, const fs::path& to) {
-  for (const char* name : {kState, kCurves}) {
+  for (const char* name : {kStateFile, kCurvesFile}) {
     if (!Exists(state_folder / name))
       return absl::NotFoundError(absl::StrCat(state_folder.string(), " has no ", name,
                                               ": name a coordinator's state folder with --state-dir"));
@@ -118,7 +116,7 @@ absl::StatusOr<Copy> Backup(const fs::path& state_folder, const fs::path& to) {
   if (auto made = base::MakeFolders(unfinished); !made.ok()) return made;
   const auto copy = [&]() -> absl::Status {
     // A trial's end is committed after its curve: curves that are copied later lack nothing.
-    for (const char* name : {kState, kCurves}) {
+    for (const char* name : {kStateFile, kCurvesFile}) {
       if (auto copied = CopyDatabase(state_folder / name, unfinished / name); !copied.ok()) return copied;
     }
     if (auto synced = base::SyncFolder(unfinished); !synced.ok()) return synced;
@@ -128,17 +126,17 @@ absl::StatusOr<Copy> Backup(const fs::path& state_folder, const fs::path& to) {
     fs::remove_all(unfinished, ignored);
     return copied;
   }
-  return ReadCopy(to / kState);
+  return ReadCopy(to / kStateFile);
 }
 
 absl::StatusOr<Copy> Restore(const fs::path& from, const fs::path& state_folder) {
-  for (const char* name : {kState, kCurves}) {
+  for (const char* name : {kStateFile, kCurvesFile}) {
     if (!Exists(from / name))
       return absl::NotFoundError(absl::StrCat(from.string(), " has no ", name, ": it is no whole backup"));
   }
   auto lock = TakeStateFolder(state_folder);
   if (!lock.ok()) return lock.status();
-  for (const char* name : {kState, kCurves}) {
+  for (const char* name : {kStateFile, kCurvesFile}) {
     if (Exists(state_folder / name))
       return absl::FailedPreconditionError(
           absl::StrCat(state_folder.string(), " has a ", name,
@@ -146,14 +144,14 @@ absl::StatusOr<Copy> Restore(const fs::path& from, const fs::path& state_folder)
   }
   const auto unfinished = [&](const char* name) { return state_folder / absl::StrCat(name, kUnfinished); };
   std::error_code ignored;
-  for (const char* name : {kState, kCurves}) {
+  for (const char* name : {kStateFile, kCurvesFile}) {
     fs::remove(unfinished(name), ignored);  // of a restore that was killed
     if (auto copied = CopyDatabase(from / name, unfinished(name)); !copied.ok()) return copied;
   }
-  auto copy = MakeNewTerm(unfinished(kState));
+  auto copy = MakeNewTerm(unfinished(kStateFile));
   if (!copy.ok()) return copy;
   // The state last: with it the folder is whole.
-  for (const char* name : {kCurves, kState}) {
+  for (const char* name : {kCurvesFile, kStateFile}) {
     if (auto renamed = Rename(unfinished(name), state_folder / name); !renamed.ok()) return renamed;
   }
   return copy;

@@ -1,12 +1,13 @@
 #include "coordinator/store/migrations.h"
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/store/state_folder.h"
 
 namespace mixln::coordinator::store {
 
 const Migrations& StateMigrations() {
   static const Migrations migrations{
-      .database = "state.db",
+      .database = kStateFile,
       .steps = {
           // 1: one row an object. `object` is its serialized message; the other columns are for people who
           // look.
@@ -22,7 +23,7 @@ const Migrations& StateMigrations() {
 
 const Migrations& CurveMigrations() {
   static const Migrations migrations{
-      .database = "metrics.db",
+      .database = kCurvesFile,
       .steps = {
           // 1: names are kept once. A NaN is stored as NULL. A cursor is the last event stored of a rank's
           // attempt.

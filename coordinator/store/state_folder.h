@@ -9,6 +9,10 @@
 
 namespace mixln::coordinator::store {
 
+// The databases in it: SqliteStore's and CurveStore's.
+inline constexpr char kStateFile[] = "state.db";
+inline constexpr char kCurvesFile[] = "metrics.db";
+
 // Makes the folder if there is none and locks it until the result is destroyed. Every error says what to do:
 // FAILED_PRECONDITION: it lies on a network file system, whose locks and fsync cannot be relied on.
 // ALREADY_EXISTS: it is used by another coordinator. PERMISSION_DENIED and others: it cannot be written.

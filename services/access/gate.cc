@@ -122,6 +122,12 @@ void Gate::End(grpc::ServerContextBase* context) {
   open_.erase(found);
 }
 
+std::optional<Caller> Gate::CallerOf(grpc::ServerContextBase* context) {
+  const std::lock_guard lock(mutex_);
+  const auto found = open_.find(context);
+  return found == open_.end() ? std::nullopt : std::optional(found->second);
+}
+
 void Gate::Watch() {
   bool good = true;
   std::unique_lock lock(mutex_);

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "services/access/callers.h"
@@ -47,6 +48,9 @@ class Gate {
   // A call that has begun and one that ends; `context` is its key, and lives in between.
   void Begin(grpc::ServerContextBase* context, const Caller& caller);
   void End(grpc::ServerContextBase* context);
+
+  // Who makes a call that has begun; nothing for one that nobody is asked for.
+  std::optional<Caller> CallerOf(grpc::ServerContextBase* context);
 
   const Callers& callers() const { return callers_; }
 

@@ -5,7 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "services/access/lines.h"
 
 namespace mixln::services::access {
 namespace {
@@ -19,13 +19,7 @@ bool IsSerial(const std::string& word) {
 
 absl::StatusOr<Revocations> Revocations::Parse(const std::string& text) {
   Revocations revocations;
-  int number = 0;
-  for (const auto part : absl::StrSplit(text, '\n')) {
-    ++number;
-    const std::string line(part);
-    std::string word = line.substr(0, line.find('#'));
-    absl::StripAsciiWhitespace(&word);
-    if (word.empty()) continue;
+  for (const auto& [number, word] : LinesOf(text)) {
     if (IsSerial(word)) {
       revocations.words_.insert(absl::AsciiStrToUpper(word));
     } else if (certificate::FromUri(absl::StrCat("mixln:", word))) {

@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "services/access/lines.h"
 
 namespace mixln::services::access {
 namespace {
@@ -39,15 +40,11 @@ bool IsHash(const std::string& word) {
 
 absl::StatusOr<Tokens> Tokens::Parse(const std::string& text) {
   Tokens tokens;
-  int number = 0;
-  for (const auto part : absl::StrSplit(text, '\n')) {
-    ++number;
-    const std::string line(part);
-    const std::string said = line.substr(0, line.find('#'));
-    const std::vector<std::string> words = absl::StrSplit(said, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
-    if (words.empty()) continue;
+  for (const Line& line : LinesOf(text)) {
+    const std::vector<std::string> words =
+        absl::StrSplit(line.text, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
     const auto wrong = [&](const std::string& what) {
-      return absl::InvalidArgumentError(absl::StrCat("line ", number, ": ", what));
+      return absl::InvalidArgumentError(absl::StrCat("line ", line.number, ": ", what));
     };
     if (words.size() != 3 || !IsHash(words[0])) return wrong("expected `SHA256 ROLE/NAME UNTIL`");
     const auto identity = certificate::FromUri(absl::StrCat("mixln:", words[1]));

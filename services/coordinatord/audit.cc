@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -32,8 +33,8 @@ std::string TextField(const google::protobuf::Message& message, const char* name
 
 class RecordedCall : public intercept::Interceptor {
  public:
-  RecordedCall(AuditLog& log, const access::Callers* callers, intercept::ServerRpcInfo* info)
-      : log_(log), callers_(callers), info_(info) {}
+  RecordedCall(AuditLog& log, access::Gate* gate, intercept::ServerRpcInfo* info)
+      : log_(log), gate_(gate), info_(info) {}
 
   void Intercept(intercept::InterceptorBatchMethods* methods) override {
     if (methods->QueryInterceptionHookPoint(intercept::InterceptionHookPoints::POST_RECV_MESSAGE) &&
@@ -46,7 +47,6 @@ class RecordedCall : public intercept::Interceptor {
 
  private:
   void Read(const google::protobuf::Message& request) {
-    Identify();
     const auto* create = dynamic_cast<const v1::CreateSweepRequest*>(&request);
     only_asked_ = create != nullptr && create->validate_only();
     entry_.request_id = TextField(request, "request_id");
@@ -54,20 +54,11 @@ class RecordedCall : public intercept::Interceptor {
       if (entry_.about.empty()) entry_.about = TextField(request, name);
   }
 
-  // While the call is young: a token may have ended when the call does.
-  void Identify() {
-    entry_.who = "anybody";
-    const grpc::ServerContextBase& context = *info_->server_context();
-    if (callers_ == nullptr) return;
-    const auto caller = callers_->Identify(context.client_metadata(), *context.auth_context());
-    if (!caller.ok()) return;
-    entry_.who = certificate::Format(caller->identity);
-    entry_.certificate = caller->serial;
-  }
-
   void Write(const grpc::Status& status) {
     if (only_asked_) return;
-    if (entry_.who.empty()) Identify();
+    const auto caller = gate_ == nullptr ? std::nullopt : gate_->CallerOf(info_->server_context());
+    entry_.who = caller ? certificate::Format(caller->identity) : "anybody";
+    if (caller) entry_.certificate = caller->serial;
     entry_.from = info_->server_context()->peer();
     entry_.method = info_->method();
     entry_.outcome = absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code()));
@@ -75,7 +66,7 @@ class RecordedCall : public intercept::Interceptor {
   }
 
   AuditLog& log_;
-  const access::Callers* const callers_;
+  access::Gate* const gate_;
   intercept::ServerRpcInfo* const info_;
   AuditEntry entry_;
   bool only_asked_ = false;  // a sweep that is only checked changes nothing
@@ -83,16 +74,16 @@ class RecordedCall : public intercept::Interceptor {
 
 class RecordedCalls : public intercept::ServerInterceptorFactoryInterface {
  public:
-  RecordedCalls(AuditLog& log, const access::Callers* callers) : log_(log), callers_(callers) {}
+  RecordedCalls(AuditLog& log, access::Gate* gate) : log_(log), gate_(gate) {}
 
   intercept::Interceptor* CreateServerInterceptor(intercept::ServerRpcInfo* info) override {
     const access::Rule* rule = access::FindRule(info->method());
-    return rule != nullptr && rule->changes ? new RecordedCall(log_, callers_, info) : nullptr;
+    return rule != nullptr && rule->changes ? new RecordedCall(log_, gate_, info) : nullptr;
   }
 
  private:
   AuditLog& log_;
-  const access::Callers* const callers_;
+  access::Gate* const gate_;
 };
 
 }  // namespace
@@ -119,8 +110,8 @@ void AuditLog::Write(const AuditEntry& entry, absl::Time now) {
 }
 
 std::unique_ptr<intercept::ServerInterceptorFactoryInterface> RecordChanges(AuditLog& log,
-                                                                            const access::Callers* callers) {
-  return std::make_unique<RecordedCalls>(log, callers);
+                                                                            access::Gate* gate) {
+  return std::make_unique<RecordedCalls>(log, gate);
 }
 
 }  // namespace mixln::services::coordinatord

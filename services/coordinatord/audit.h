@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/file/unique_fd.h"
-#include "services/access/callers.h"
+#include "services/access/gate.h"
 
 namespace mixln::services::coordinatord {
 
@@ -44,9 +44,9 @@ class AuditLog {
   const base::UniqueFd file_;
 };
 
-// An interceptor that writes an entry for each call that changes something, when it ends. `callers` is null
-// without TLS; both outlive the server.
-std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> RecordChanges(
-    AuditLog& log, const access::Callers* callers);
+// An interceptor that writes an entry for each call that changes something, when it ends. `gate`, whose own
+// interceptor stands before it, is null without TLS; both outlive the server.
+std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> RecordChanges(AuditLog& log,
+                                                                                     access::Gate* gate);
 
 }  // namespace mixln::services::coordinatord

@@ -128,7 +128,7 @@ absl::Status Coordinator::Open(const Options& options) {
   parts.lock = std::move(*lock);
   parts.disk =
       std::make_shared<daemon::DiskGauges>(daemon::DiskGauges::Folders{{"state", options.state_dir}});
-  auto state_store = store::SqliteStore::Open(options.state_dir / "state.db", NewClusterId());
+  auto state_store = store::SqliteStore::Open(options.state_dir / store::kStateFile, NewClusterId());
   if (!state_store.ok()) return state_store.status();
   parts.store = std::move(*state_store);
 
@@ -144,8 +144,8 @@ absl::Status Coordinator::Open(const Options& options) {
   curve_options.on_fatal = options.fatal;
   auto loaded = parts.store->Load();
   if (!loaded.ok()) return loaded.status();
-  auto curves =
-      store::CurveStore::Open(options.state_dir / "metrics.db", loaded->cluster_id, std::move(curve_options));
+  auto curves = store::CurveStore::Open(options.state_dir / store::kCurvesFile, loaded->cluster_id,
+                                        std::move(curve_options));
   if (!curves.ok()) return curves.status();
   parts.curves = std::move(*curves);
   // A sweep's rows go first, then its curves: a crash between the two leaves curves without a trial.
@@ -244,7 +244,7 @@ absl::Status Coordinator::ServeGrpc(const Options& options) {
     interceptors.push_back(parts.gate->TrackCalls());
   }
   interceptors.push_back(CountCalls(parts.metrics));
-  interceptors.push_back(RecordChanges(*parts.audit, parts.callers.get()));
+  interceptors.push_back(RecordChanges(*parts.audit, parts.gate.get()));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.AddListeningPort(rpc::Format(*address), credentials, &address->port);
   builder.RegisterService(parts.sweeps.get());

@@ -17,6 +17,7 @@
 #include "coordinator/store/backup.h"
 #include "services/coordinatord/coordinator.h"
 #include "services/daemon/process.h"
+#include "services/daemon/tls_flags.h"
 
 namespace {
 
@@ -58,15 +59,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--metrics-listen", options.metrics_listen, "host:port to serve /metrics on; empty: do not")
       ->capture_default_str();
-  app.add_option(
-         "--tls-certificate", options.tls.certificate,
-         "PEM file of this coordinator's certificate; read again when it changes, as are the next two")
-      ->envname("MIXLN_TLS_CERTIFICATE");
-  app.add_option("--tls-key", options.tls.key, "PEM file of the certificate's private key")
-      ->envname("MIXLN_TLS_KEY");
-  app.add_option("--tls-ca", options.tls.authorities,
-                 "PEM file of the authorities that vouch for the other end")
-      ->envname("MIXLN_TLS_CA");
+  mixln::services::daemon::AddTlsFlags(app, options.tls, "this coordinator's");
   app.add_option("--tokens", options.access.tokens,
                  "file of tokens that speak for callers without a certificate; read again when it changes");
   app.add_option(

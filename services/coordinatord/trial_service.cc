@@ -73,32 +73,35 @@ grpc::Status TrialService::ListTrials(grpc::ServerContext* call, const v1::ListT
   return grpc::Status::OK;
 }
 
+grpc::Status TrialService::Change(grpc::ServerContext& call, control::Event event, const std::string& id,
+                                  v1::Trial& trial, Reading read) {
+  if (const auto status = rpc::CheckCaller(call); !status.ok()) return rpc::ToGrpc(status);
+  const auto status = context_.loop.Call(std::move(event));
+  return rpc::ToGrpc(status.ok() ? (this->*read)(id, trial) : status);
+}
+
 grpc::Status TrialService::CancelTrial(grpc::ServerContext* call, const v1::CancelTrialRequest* request,
                                        v1::Trial* trial) {
-  if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
-  const auto status = context_.loop.Call(control::TrialCancelled{.trial_id = request->trial_id()});
-  return rpc::ToGrpc(status.ok() ? Read(request->trial_id(), *trial) : status);
+  const std::string& id = request->trial_id();
+  return Change(*call, control::TrialCancelled{.trial_id = id}, id, *trial);
 }
 
 grpc::Status TrialService::PauseTrial(grpc::ServerContext* call, const v1::PauseTrialRequest* request,
                                       v1::Trial* trial) {
-  if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
-  const auto status = context_.loop.Call(control::TrialPaused{.trial_id = request->trial_id()});
-  return rpc::ToGrpc(status.ok() ? Read(request->trial_id(), *trial) : status);
+  const std::string& id = request->trial_id();
+  return Change(*call, control::TrialPaused{.trial_id = id}, id, *trial);
 }
 
 grpc::Status TrialService::ResumeTrial(grpc::ServerContext* call, const v1::ResumeTrialRequest* request,
                                        v1::Trial* trial) {
-  if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
-  const auto status = context_.loop.Call(control::TrialResumed{.trial_id = request->trial_id()});
-  return rpc::ToGrpc(status.ok() ? ReadRetry(request->trial_id(), *trial) : status);
+  const std::string& id = request->trial_id();
+  return Change(*call, control::TrialResumed{.trial_id = id}, id, *trial, &TrialService::ReadRetry);
 }
 
 grpc::Status TrialService::RetryTrial(grpc::ServerContext* call, const v1::RetryTrialRequest* request,
                                       v1::Trial* trial) {
-  if (const auto status = rpc::CheckCaller(*call); !status.ok()) return rpc::ToGrpc(status);
-  const auto status = context_.loop.Call(control::TrialRetried{.trial_id = request->trial_id()});
-  return rpc::ToGrpc(status.ok() ? ReadRetry(request->trial_id(), *trial) : status);
+  const std::string& id = request->trial_id();
+  return Change(*call, control::TrialRetried{.trial_id = id}, id, *trial, &TrialService::ReadRetry);
 }
 
 grpc::Status TrialService::GetCurve(grpc::ServerContext* call, const v1::GetCurveRequest* request,

@@ -48,6 +48,10 @@ class TrialService : public v1::TrialService::Service {
   absl::Status Read(const std::string& id, v1::Trial& trial) const;
   // As Read; for a trial that was tried again, the one that does so.
   absl::Status ReadRetry(const std::string& id, v1::Trial& trial) const;
+  // Has the event happen, and reads the trial as it is then.
+  using Reading = absl::Status (TrialService::*)(const std::string& id, v1::Trial& trial) const;
+  grpc::Status Change(grpc::ServerContext& call, coordinator::control::Event event, const std::string& id,
+                      v1::Trial& trial, Reading read = &TrialService::Read);
   absl::Status Relay(grpc::ServerContext& call, const v1::ReadLogRequest& request,
                      grpc::ServerWriter<v1::ReadLogResponse>& writer);
 

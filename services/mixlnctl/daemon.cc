@@ -21,6 +21,7 @@
 #include "absl/strings/str_split.h"
 #include "base/file/durable.h"
 #include "base/file/unique_fd.h"
+#include "services/mixlnctl/program.h"
 
 extern char** environ;
 
@@ -81,11 +82,7 @@ absl::StatusOr<int> Spawn(const Daemon& daemon, const std::vector<std::string>& 
   if (!log) return base::ErrnoStatus(errno, absl::StrCat("cannot write ", daemon.log.string()));
   std::vector<std::string> words{daemon.program.string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-
+  const std::vector<char*> argv = Argv(words);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);

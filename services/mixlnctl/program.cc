@@ -19,10 +19,7 @@ namespace {
 
 // Starts the program with both its streams on `output`; its pid.
 absl::StatusOr<pid_t> Start(std::vector<std::string>& words, int output) {
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
+  const std::vector<char*> argv = Argv(words);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
@@ -46,6 +43,14 @@ absl::Status End(pid_t pid, const std::string& name) {
 }
 
 }  // namespace
+
+std::vector<char*> Argv(std::vector<std::string>& words) {
+  std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  return argv;
+}
 
 absl::StatusOr<std::string> RunToEnd(std::vector<std::string> words) {
   int ends[2];

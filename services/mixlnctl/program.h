@@ -9,6 +9,9 @@
 
 namespace mixln::services::mixlnctl {
 
+// What posix_spawn takes as arguments; points into `words`.
+std::vector<char*> Argv(std::vector<std::string>& words);
+
 // Runs words[0], looked for in PATH where it has no slash, with the other words as arguments. What it wrote
 // to both its streams, or FAILED_PRECONDITION with that when it did not exit with 0.
 absl::StatusOr<std::string> RunToEnd(std::vector<std::string> words);

@@ -9,6 +9,7 @@
 
 #include "base/version/version.h"
 #include "services/daemon/process.h"
+#include "services/daemon/tls_flags.h"
 #include "services/workerd/daemon.h"
 #include "worker/agent/rank_shim.h"
 
@@ -30,14 +31,7 @@ int main(int argc, char** argv) {
   app.add_option("--coordinator", options.coordinator, "host:port of the coordinator")
       ->envname("MIXLN_COORDINATOR")
       ->capture_default_str();
-  app.add_option("--tls-certificate", options.tls.certificate,
-                 "PEM file of this worker's certificate; read again when it changes, as are the next two")
-      ->envname("MIXLN_TLS_CERTIFICATE");
-  app.add_option("--tls-key", options.tls.key, "PEM file of the certificate's private key")
-      ->envname("MIXLN_TLS_KEY");
-  app.add_option("--tls-ca", options.tls.authorities,
-                 "PEM file of the authorities that vouch for the other end")
-      ->envname("MIXLN_TLS_CA");
+  mixln::services::daemon::AddTlsFlags(app, options.tls, "this worker's");
   app.add_flag("--insecure-metrics", options.insecure_metrics,
                "serve /metrics off the loopback: whoever reaches it may read it");
   app.add_option("--state-dir", options.state_dir,

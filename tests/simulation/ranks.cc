@@ -15,9 +15,7 @@ constexpr double kPatience = 60;  // seconds that a rank waits for its peers
 
 // The loss of a trial at a step: the same in each attempt, and different between trials.
 double LossOf(const std::string& trial_id, int64_t step) {
-  uint64_t bits = 0;
-  for (const char c : trial_id) bits = base::SplitMix64(bits ^ static_cast<unsigned char>(c));
-  return (10.0 + base::UnitInterval(bits)) / static_cast<double>(step);
+  return (10.0 + base::UnitInterval(base::SplitMix64(0, trial_id))) / static_cast<double>(step);
 }
 
 }  // namespace
