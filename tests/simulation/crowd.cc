@@ -20,16 +20,10 @@ constexpr double kLookEvery = 1;      // seconds
 
 }  // namespace
 
-Crowd::Crowd(uint64_t seed)
-    : scheduler_(seed), ranks_(scheduler_, ledger_), coordinator_(scheduler_, ledger_, Mutation::kNone) {
+Crowd::Crowd(uint64_t seed) : Scenario(seed, Mutation::kNone) {
   ranks_.faults = false;
   const int workers = 1 + scheduler_.Pick(3);
-  for (int i = 0; i < workers; ++i) {
-    const int slots = 1 + scheduler_.Pick(3);
-    total_slots_ += slots;
-    workers_.push_back(
-        std::make_unique<Worker>(scheduler_, ledger_, ranks_, coordinator_, absl::StrCat("w", i), slots));
-  }
+  for (int i = 0; i < workers; ++i) AddWorker();
 }
 
 // Of one trial to five, each of one rank or of as many as there are slots.

@@ -4,16 +4,9 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <string>
-#include <vector>
 
-#include "coordinator.h"
-#include "ledger.h"
-#include "ranks.h"
 #include "scenario.h"
-#include "scheduler.h"
-#include "worker.h"
 
 namespace mixln::simulation {
 
@@ -22,21 +15,12 @@ class Crowd : public Scenario {
   explicit Crowd(uint64_t seed);
 
   void Run() override;
-  double seconds() const override { return scheduler_.seconds(); }
-  int trials() const override { return trials_; }
 
  private:
   void Submit();
   void Look();
 
-  Scheduler scheduler_;
-  Ledger ledger_;
-  Ranks ranks_;
-  Coordinator coordinator_;
-  std::vector<std::unique_ptr<Worker>> workers_;
-  int total_slots_ = 0;
   int submitted_ = 0;
-  int trials_ = 0;
   std::map<std::string, double> waits_since_;  // by sweep id: it has had nothing but waiting trials since
 };
 

@@ -1,5 +1,15 @@
-// What one seed is played on.
+// What one seed is played on: a simulated cluster, and what is done with it.
 #pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "coordinator.h"
+#include "ledger.h"
+#include "ranks.h"
+#include "scheduler.h"
+#include "worker.h"
 
 namespace mixln::simulation {
 
@@ -9,8 +19,21 @@ class Scenario {
   // Plays it to its end. Throws Violation.
   virtual void Run() = 0;
   // Virtual seconds that it took so far, and trials that were accepted in it.
-  virtual double seconds() const = 0;
-  virtual int trials() const = 0;
+  double seconds() const { return scheduler_.seconds(); }
+  int trials() const { return trials_; }
+
+ protected:
+  Scenario(uint64_t seed, Mutation mutation);
+  // One of one to three slots, which is not started yet.
+  Worker& AddWorker();
+
+  Scheduler scheduler_;
+  Ledger ledger_;
+  Ranks ranks_;
+  Coordinator coordinator_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  int total_slots_ = 0;
+  int trials_ = 0;
 };
 
 }  // namespace mixln::simulation

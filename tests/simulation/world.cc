@@ -18,16 +18,9 @@ constexpr double kPatience = 4 * 3600;
 
 }  // namespace
 
-World::World(uint64_t seed, Mutation mutation)
-    : scheduler_(seed), ranks_(scheduler_, ledger_), coordinator_(scheduler_, ledger_, mutation) {
+World::World(uint64_t seed, Mutation mutation) : Scenario(seed, mutation) {
   const int workers = 2 + scheduler_.Pick(3);
-  for (int i = 0; i < workers; ++i) {
-    const int slots = 1 + scheduler_.Pick(3);
-    total_slots_ += slots;
-    workers_.push_back(
-        std::make_unique<Worker>(scheduler_, ledger_, ranks_, coordinator_, absl::StrCat("w", i), slots));
-    workers_.back()->link.delay = scheduler_.Between(0.001, 0.2);
-  }
+  for (int i = 0; i < workers; ++i) AddWorker().link.delay = scheduler_.Between(0.001, 0.2);
   sweeps_ = 2 + scheduler_.Pick(3);
 }
 

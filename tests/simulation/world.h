@@ -1,16 +1,7 @@
 // One simulated cluster, its users and its bad luck, from one seed.
 #pragma once
 
-#include <memory>
-#include <string>
-#include <vector>
-
-#include "coordinator.h"
-#include "ledger.h"
-#include "ranks.h"
 #include "scenario.h"
-#include "scheduler.h"
-#include "worker.h"
 
 namespace mixln::simulation {
 
@@ -20,8 +11,6 @@ class World : public Scenario {
 
   // Faults for some minutes, then none until every trial has ended.
   void Run() override;
-  double seconds() const override { return scheduler_.seconds(); }
-  int trials() const override { return trials_; }
 
  private:
   void SubmitSweep(int number);
@@ -36,15 +25,8 @@ class World : public Scenario {
     return *workers_[static_cast<size_t>(scheduler_.Pick(static_cast<int>(workers_.size())))];
   }
 
-  Scheduler scheduler_;
-  Ledger ledger_;
-  Ranks ranks_;
-  Coordinator coordinator_;
-  std::vector<std::unique_ptr<Worker>> workers_;
-  int total_slots_ = 0;
   int sweeps_ = 0;
   int accepted_ = 0;
-  int trials_ = 0;
   bool troubled_ = true;
 };
 
