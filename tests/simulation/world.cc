@@ -20,7 +20,10 @@ constexpr double kPatience = 4 * 3600;
 
 World::World(uint64_t seed, Mutation mutation) : Scenario(seed, mutation) {
   const int workers = 2 + scheduler_.Pick(3);
-  for (int i = 0; i < workers; ++i) AddWorker().link.delay = scheduler_.Between(0.001, 0.2);
+  for (int i = 0; i < workers; ++i) {
+    Worker& worker = AddWorker();  // whose slots are drawn before its delay
+    worker.link.delay = scheduler_.Between(0.001, 0.2);
+  }
   sweeps_ = 2 + scheduler_.Pick(3);
 }
 
