@@ -81,12 +81,8 @@ class Pod:
         """The image: the system's libraries and MixLN's programs where its package puts them. Then the volumes; the rest is read-only."""
         self.root.mkdir(parents=True)
         mount("--bind", self.root, self.root)
-        for shown in ("/usr/lib", "/usr/lib64", "/proc", "/sys", cluster.ROOT, (cluster.ROOT / ".venv").resolve()):
-            inside = self.root / str(shown).lstrip("/")
-            inside.mkdir(parents=True, exist_ok=True)
-            mount("--bind", shown, inside)
-            if shown != "/proc":
-                mount("-o", "remount,ro,bind", inside)
+        for shown in ("/usr/lib", "/usr/lib64", "/proc", "/sys"):
+            self._show(shown)
         for link in ("lib", "lib64"):
             (self.root / link).symlink_to(f"usr/{link}")
         (self.root / "usr/bin").mkdir()
@@ -109,8 +105,19 @@ class Pod:
             mount("--bind", source, inside)
             if mounted.get("readOnly"):
                 mount("-o", "remount,ro,bind", inside)
+        # What the links in /usr/bin lead to; after the volumes, as one of them may be where this checkout lies, such as /tmp.
+        for shown in (cluster.ROOT, (cluster.ROOT / ".venv").resolve()):
+            self._show(shown)
         if self.container["securityContext"]["readOnlyRootFilesystem"]:
             mount("-o", "remount,ro,bind", self.root)
+
+    def _show(self, folder):
+        """The system's folder at its own place in the pod's root, to be read only."""
+        inside = self.root / str(folder).lstrip("/")
+        inside.mkdir(parents=True, exist_ok=True)
+        mount("--bind", folder, inside)
+        if folder != "/proc":
+            mount("-o", "remount,ro,bind", inside)
 
     def environment(self):
         fields = {"status.podIP": "127.0.0.1", "metadata.name": f"{self.name}-0", "metadata.namespace": "mixln"}

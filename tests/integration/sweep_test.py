@@ -202,6 +202,8 @@ class WholeSweep(unittest.TestCase):
         for pid, folder in self.cluster.rank_pids().items():
             if "/dies/" in folder:
                 os.killpg(os.getpgid(pid), signal.SIGKILL)
+                if f"/{doomed}/" in folder:
+                    log = pathlib.Path(folder) / "log"
         self.wait("stormy")
         trial = self.cluster.trials("stormy")[doomed]
         self.assertEqual(trial["state"], "TRIAL_STATE_SUCCEEDED")
@@ -209,7 +211,8 @@ class WholeSweep(unittest.TestCase):
         self.assertGreater(int(trial["attempts"][1]["resume_step"]), 0, "it went on from a checkpoint")
         self.assertEqual(curve_steps(self.cluster, doomed), list(range(1, 601)))
         first_log = self.cluster.ctl("logs", doomed, "--attempt", "1", "--since", "1h").stdout
-        self.assertIn("step", first_log, "the log of the lost host is read through the other worker")
+        self.assertIn(f"trial {doomed}", first_log)
+        self.assertEqual(first_log, log.read_text(), "the whole log of the lost host, through the other worker")
         self.assertEqual(self.cluster.ctl("logs", doomed, "--attempt", "1", "--since", "2100-01-01T00:00:00Z").stdout, "")
         calm = finished_losses(self.cluster, "calm")
         stormy = finished_losses(self.cluster, "stormy")
