@@ -167,10 +167,9 @@ class WholeSweep(unittest.TestCase):
         self.submit("calm", parameters, steps=1500)
         self.wait("calm")
         self.submit("stormy", parameters, steps=1500)
-        wait_until(lambda: self.cluster.states("stormy") == {"RUNNING"}, "both trials to train")
-        before = self.cluster.rank_pids()
-        self.assertEqual(len(before), 2)
-        (watched, folder) = next(iter(before.items()))
+        # A trial runs once its ranks are started, which is a moment before a rank has become its trainer.
+        wait_until(lambda: len(self.cluster.rank_pids()) == 2 and self.cluster.states("stormy") == {"RUNNING"}, "both trials to train")
+        folder = next(iter(self.cluster.rank_pids().values()))
         follower = self.cluster.follow_log(folder.split("/attempts/")[1].split("/")[0])
         wait_until(lambda: follower.text(), "the log to come")
         self.cluster.coordinator.kill()
@@ -222,8 +221,8 @@ class WholeSweep(unittest.TestCase):
     def test_a_restarted_worker_adopts_its_ranks(self):
         worker = self.cluster.start_worker("worker", "--slots", "2")
         self.submit("adopted", {"train.seed": [0]}, steps=2400)
+        ((pid, folder),) = wait_until(self.cluster.rank_pids, "a rank").items()
         wait_until(lambda: self.cluster.states("adopted") == {"RUNNING"}, "the trial to train")
-        ((pid, folder),) = self.cluster.rank_pids().items()
         (trial_id,) = self.cluster.trials("adopted")
         follower = self.cluster.follow_log(trial_id)
         wait_until(lambda: follower.text(), "the log to come")
