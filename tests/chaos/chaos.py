@@ -3,6 +3,7 @@
 A calm sweep is run first; a stormy one of the same cells has to end with the same numbers, bit for bit.
 """
 import contextlib
+import json
 import os
 import pathlib
 import sqlite3
@@ -99,8 +100,8 @@ class ChaosCluster(Cluster):
 
     def numbers(self, sweep):
         """All that a sweep has measured: per cell the final losses and both curves."""
-        return {trial["parameters"]["train.seed"]: (trial["progress"]["loss"], trial["progress"]["eval_loss"],
-                                                     self.curve(trial_id), self.curve(trial_id, "eval_loss"))
+        return {json.dumps(trial["parameters"]): (trial["progress"]["loss"], trial["progress"]["eval_loss"],
+                                                  self.curve(trial_id), self.curve(trial_id, "eval_loss"))
                 for trial_id, trial in self.trials(sweep).items()}
 
     def follow(self, sweep):
