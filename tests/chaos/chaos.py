@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import sqlite3
 import subprocess
 import unittest
@@ -43,6 +44,15 @@ class ChaosCluster(Cluster):
     def __init__(self, *flags):
         super().__init__(*FAST, *flags)
         self.corpus = self.write("corpus.txt", corpus_text(100))
+
+    def __exit__(self, error_type, *rest):
+        for worker in self.workers.values():
+            worker.kill()
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.coordinator.kill()
+        super().__exit__(error_type, *rest)
 
     def sweep_file(self, name, parameters=None, steps=STEPS, **options):
         text = sweep_text(name, self.corpus, parameters or SEEDS, steps=steps, **options)
@@ -103,6 +113,12 @@ class ChaosCluster(Cluster):
         return {json.dumps(trial["parameters"]): (trial["progress"]["loss"], trial["progress"]["eval_loss"],
                                                   self.curve(trial_id), self.curve(trial_id, "eval_loss"))
                 for trial_id, trial in self.trials(sweep).items()}
+
+    def calm_numbers(self, **options):
+        """Runs the sweep `calm`, which nothing disturbs."""
+        self.submit("calm", **options)
+        self.follow("calm")
+        return self.numbers("calm")
 
     def follow(self, sweep):
         """Waits until the sweep has ended well."""

@@ -2,7 +2,7 @@
 import subprocess
 import unittest
 
-from chaos import BIN, FAST, KILLED, PACE, ChaosCluster, ChaosTest, environment, moments, points
+from chaos import BIN, KILLED, PACE, ChaosCluster, ChaosTest, environment, moments, points
 from cluster import wait_until
 
 COPIES = ("coordinator.copy", "coordinator.rename copy")
@@ -23,9 +23,7 @@ class CoordinatorCrash(ChaosTest):
         cluster = self.enterContext(ChaosCluster())
         with environment(MIXLN_FAKE_TRAINER=PACE):
             cluster.start_fake_worker("worker", "--slots", "2")
-        cluster.submit("calm")
-        cluster.follow("calm")
-        calm = cluster.numbers("calm")
+        calm = cluster.calm_numbers()
         names = [name for name in points("coordinator.") if name not in COPIES]
         for number, moment in enumerate(moments(names, MOMENTS)):
             sweep = f"stormy-{number}"

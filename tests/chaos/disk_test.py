@@ -9,13 +9,12 @@ SLOTS = ("--slots", "2")
 
 
 class Disk(ChaosTest):
-    def setUp(self):
-        self.cluster = self.enterContext(ChaosCluster())
-        self.enterContext(environment(MIXLN_FAKE_TRAINER=PACE))
-        self.cluster.start_fake_worker("worker", *SLOTS)
-        self.cluster.submit("calm")
-        self.cluster.follow("calm")
-        self.calm = self.cluster.numbers("calm")
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(ChaosCluster())
+        cls.enterClassContext(environment(MIXLN_FAKE_TRAINER=PACE))
+        cls.cluster.start_fake_worker("worker", *SLOTS)
+        cls.calm = cls.cluster.calm_numbers()
 
     def restart_coordinator(self, failpoints):
         self.cluster.coordinator.kill()

@@ -12,7 +12,7 @@ from three_hosts_test import ADDRESSES, SKIPPED, Hosts, ip
 HEAD = f"{ADDRESSES['head']}:7410"
 SLOW = f"{ADDRESSES['head']}:7420"
 DELAY_SECONDS = 0.3
-STEPS = 500  # some seconds: a partition falls into them
+STEPS = 300  # some seconds: a partition falls into them
 FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 
@@ -72,9 +72,7 @@ class Partition(ChaosTest):
     def test_promises_3_and_4_a_partition_costs_no_number(self):
         for host in ("gpu-1", "gpu-2"):
             self.cluster.start_worker_on(host)
-        self.cluster.submit("calm", steps=STEPS)
-        self.cluster.follow("calm")
-        calm = self.cluster.numbers("calm")
+        calm = self.cluster.calm_numbers(steps=STEPS)
         for number, (name, begin, end) in enumerate(self.partitions()):
             sweep = f"stormy-{number}"
             self.cluster.submit(sweep, steps=STEPS)
@@ -101,14 +99,13 @@ class Partition(ChaosTest):
         self.assertEqual(relay.stdout.readline(), "ready\n")
         self.addCleanup(relay.stdout.close)
         self.cluster.start_worker_on("gpu-1")
-        self.cluster.submit("calm", steps=STEPS)
-        self.cluster.follow("calm")
+        calm = self.cluster.calm_numbers()
         self.cluster.workers.pop("gpu-1").terminate()
         for host in ("gpu-1", "gpu-2"):
             self.cluster.start_worker_on(host, SLOW)
-        self.cluster.submit("slow", steps=STEPS)
+        self.cluster.submit("slow")
         self.cluster.follow("slow")
-        self.check(self.cluster, "slow", self.cluster.numbers("calm"), "a slow network")
+        self.check(self.cluster, "slow", calm, "a slow network")
         self.assertEqual([len(t["attempts"]) for t in self.cluster.trials("slow").values()], [1, 1])
 
 

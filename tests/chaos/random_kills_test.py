@@ -53,9 +53,7 @@ class RandomKills(ChaosTest):
         return victim
 
     def test_promises_1_2_and_7_in_storms(self):
-        self.cluster.submit("calm", parameters=CELLS, steps=STEPS, more=PATIENT)
-        self.cluster.follow("calm")
-        calm = self.cluster.numbers("calm")
+        calm = self.cluster.calm_numbers(parameters=CELLS, steps=STEPS, more=PATIENT)
         for seed in range(SEED, SEED + STORMS):
             rng = random.Random(seed)
             sweep = f"stormy-{seed}"

@@ -13,51 +13,50 @@ SLOTS = ("--slots", "2")
 
 
 class RealTrainer(ChaosTest):
-    def setUp(self):
-        self.cluster = self.enterContext(ChaosCluster())
-        self.cluster.start_worker("worker", *SLOTS)
-        self.cluster.submit("calm", steps=STEPS)
-        self.cluster.follow("calm")
-        self.calm = self.cluster.numbers("calm")
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(ChaosCluster())
+        cls.cluster.start_worker("worker", *SLOTS)
+        cls.calm = cls.cluster.calm_numbers(steps=STEPS)
 
-    def restart_worker(self, failpoints):
-        self.cluster.workers["worker"].terminate()
+    def restart_worker(self, failpoints, *flags):
+        self.cluster.workers["worker"].kill()
         with environment(MIXLN_FAILPOINTS=failpoints):
-            self.cluster.start_worker("worker", *SLOTS)
+            self.cluster.start_worker("worker", *SLOTS, *flags)
 
     def attempts(self, sweep):
         return [trial["attempts"] for trial in self.cluster.trials(sweep).values()]
 
     def test_promise_2_a_coordinator_killed_as_it_accepts_a_checkpoint(self):
+        self.restart_worker("")
         self.cluster.coordinator.kill()
         self.cluster.start_coordinator_to_die("coordinator.rank events accepted@checkpoint_done:3=kill")
-        self.cluster.submit("stormy", steps=STEPS)
+        self.cluster.submit("accepted", steps=STEPS)
         self.assertEqual(self.cluster.coordinator.process.wait(60), KILLED)
         self.cluster.start_coordinator()
-        self.cluster.follow("stormy")
-        self.check(self.cluster, "stormy", self.calm)
-        self.assertEqual([len(attempts) for attempts in self.attempts("stormy")], [1, 1])
+        self.cluster.follow("accepted")
+        self.check(self.cluster, "accepted", self.calm)
+        self.assertEqual([len(attempts) for attempts in self.attempts("accepted")], [1, 1])
 
     def test_promise_7_a_worker_killed_as_it_tells_of_a_checkpoint(self):
         self.restart_worker("worker.send@checkpoint_done:3=kill")
-        self.cluster.submit("stormy", steps=STEPS)
+        self.cluster.submit("told", steps=STEPS)
         self.assertEqual(self.cluster.workers["worker"].process.wait(60), KILLED)
         self.cluster.start_worker("worker", *SLOTS)
-        self.cluster.follow("stormy")
-        self.check(self.cluster, "stormy", self.calm)
-        self.assertEqual([len(attempts) for attempts in self.attempts("stormy")], [1, 1])
+        self.cluster.follow("told")
+        self.check(self.cluster, "told", self.calm)
+        self.assertEqual([len(attempts) for attempts in self.attempts("told")], [1, 1])
 
     def test_promise_5_ranks_killed_between_micro_batches_and_before_a_manifest_is_in_place(self):
         # No later attempt comes to that hit.
-        for number, moment in enumerate(("trainer.micro_batch:37", "file.rename@manifest.json:8")):
+        for sweep, moment in (("between", "trainer.micro_batch:37"), ("before", "file.rename@manifest.json:8")):
             self.restart_worker(f"{moment}=kill")
-            sweep = f"stormy-{number}"
             self.cluster.submit(sweep, steps=STEPS)
             self.cluster.follow(sweep)
             self.check(self.cluster, sweep, self.calm, moment)
             for first, second in self.attempts(sweep):
                 self.assertIn("killed by signal 9", first["message"])
-                self.assertEqual(int(second["resume_step"]), 35, moment)
+                self.assertIn(int(second["resume_step"]), (30, 35), moment)  # the last one may not have been complete yet
 
     def test_promise_11_ranks_wait_while_their_disk_is_full_and_say_so(self):
         points = ("file.write@events.jsonl:20", "file.write@.safetensors:5", "file.sync@manifest:2", "file.rename@manifest.json:3")
@@ -82,8 +81,7 @@ class RealTrainer(ChaosTest):
             self.assertIn("manifest", first["message"])
 
     def test_promise_8_a_rank_that_is_stopped_is_named_with_host_and_phase(self):
-        self.cluster.workers["worker"].terminate()
-        self.cluster.start_worker("worker", *SLOTS, "--hang-start-seconds", "20", "--hang-step-seconds", "2")
+        self.restart_worker("", "--hang-start-seconds", "20", "--hang-step-seconds", "2")
         self.cluster.submit("hung", steps=3000, parameters={"train.seed": [0]})
         (trial,) = self.cluster.trials("hung")
         wait_until(lambda: self.cluster.curve(trial), "some steps")

@@ -1,4 +1,6 @@
 """Promise 7: a worker is killed at each of its fail-points and started again; ranks are adopted or placed again, and none is left."""
+import itertools
+import shutil
 import subprocess
 import sys
 import unittest
@@ -21,19 +23,18 @@ CALLS = ("file.make", "file.write", "file.sync", "file.rename")
 
 
 class WorkerCrash(ChaosTest):
-    def setUp(self):
-        self.cluster = self.enterContext(ChaosCluster())
-        self.enterContext(environment(MIXLN_FAKE_TRAINER=PACE))
-        self.cluster.start_fake_worker("worker", *SLOTS)
-        self.cluster.submit("calm")
-        self.cluster.follow("calm")
-        self.calm = self.cluster.numbers("calm")
-        self.sweeps = 0
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(ChaosCluster())
+        cls.enterClassContext(environment(MIXLN_FAKE_TRAINER=PACE))
+        cls.cluster.start_fake_worker("worker", *SLOTS)
+        cls.calm = cls.cluster.calm_numbers()
+        cls.numbers = itertools.count()
 
     def submit(self):
-        self.sweeps += 1
-        self.cluster.submit(f"stormy-{self.sweeps}")
-        return f"stormy-{self.sweeps}"
+        sweep = f"stormy-{next(self.numbers)}"
+        self.cluster.submit(sweep)
+        return sweep
 
     def wait_for_ranks(self):
         return wait_until(lambda: len(pids := self.cluster.rank_pids()) == 2 and set(pids), "both ranks")
@@ -102,6 +103,16 @@ class WorkerCrash(ChaosTest):
             self.check(self.cluster, sweep, self.calm, moment)
             described = self.cluster.ctl("describe", "trial", f"{sweep}-0").stdout
             self.assertIn("left no exit status: its shim is gone, too", described)
+
+    def test_promise_7_ranks_whose_folders_are_gone_leave_no_shim(self):
+        sweep = self.submit()
+        self.wait_for_ranks()
+        self.cluster.workers["worker"].kill()
+        shutil.rmtree(self.cluster.folder / "worker")
+        wait_until(lambda: not self.cluster.processes(), "ranks and shims to end")
+        self.cluster.start_fake_worker("worker", *SLOTS)  # another one, as its identity is gone too
+        self.cluster.follow(sweep)
+        self.check(self.cluster, sweep, self.calm)
 
 
 if __name__ == "__main__":

@@ -63,12 +63,13 @@ void EndDescendants(pid_t rank) {
   }
 }
 
-void WriteUntilItWorks(const std::string& name, const nlohmann::json& value) {
+// False where the folder is gone: then nobody will read it.
+bool WriteUntilItWorks(const std::string& name, const nlohmann::json& value) {
   sigset_t none;
   sigemptyset(&none);
   for (;;) {
     const absl::Status written = base::WriteFileDurably(name, value.dump());
-    if (written.ok()) return;
+    if (written.ok() || absl::IsNotFound(written)) return written.ok();
     // A full disk: the slot stays taken and the log says why, until there is room.
     fprintf(stderr, "rank-shim: %s; trying again\n", std::string(written.message()).c_str());
     const timespec pause{1, 0};
@@ -114,10 +115,10 @@ int RunRankShim(std::span<char* const> arguments) {
   if (has_rendezvous) close(kRendezvousFd);
   setpgid(rank, rank);
   base::failpoint::Hit("shim.forked");
-  WriteUntilItWorks(
+  const bool recorded = WriteUntilItWorks(
       "shim.json",
       {{"pid", shim}, {"start_time", StartTime(shim)}, {"boot_id", BootId()}, {"rank_pid", rank}});
-  if (write(gate[1], "1", 1) != 1) kill(rank, SIGKILL);
+  if (!recorded || write(gate[1], "1", 1) != 1) kill(rank, SIGKILL);
   close(gate[1]);
   base::failpoint::Hit("shim.started");
 
