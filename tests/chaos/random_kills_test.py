@@ -1,4 +1,5 @@
-"""kill -9 of coordinator, workers, shims and ranks at random moments: everything ends once, with the numbers of a calm run.
+"""kill -9 of coordinator, workers, shims and ranks at random moments, and daemons that stand still for longer than a lease: everything
+ends once, with the numbers of a calm run.
 
 usage: random_kills_test.py [STORMS [SEED]]   (default: 2 storms, and a seed of today's, which a failure prints)
 """
@@ -17,6 +18,7 @@ SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrang
 KILLS = 12  # in one storm
 CELLS = {"train.seed": [0, 1, 2, 3, 4, 5]}
 STEPS = 120
+LEASE_SECONDS = 2
 WORKERS = ("east", "west")
 # A rank that is killed costs a retry, until its trial makes progress.
 PATIENT = "  retry: {max_retries: 50}\n"
@@ -32,9 +34,14 @@ class RandomKills(ChaosTest):
     def start(self, name):
         self.cluster.start_fake_worker(name, "--slots", "2")
 
+    def stall(self, daemon, seconds):
+        daemon.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)  # how long it stands still
+        daemon.process.send_signal(signal.SIGCONT)
+
     def kill_something(self, rng):
-        """Kills one process, and starts it again if that is anybody's work but the worker's."""
-        victim = rng.choice(("coordinator", "worker", "rank", "rank", "shim"))
+        """Kills one process, and starts it again if that is anybody's work but the worker's; or stops a daemon for a while."""
+        victim = rng.choice(("coordinator", "worker", "rank", "rank", "shim", "stalled"))
         pause = rng.choice((0, rng.uniform(0, 1)))
         if victim == "coordinator":
             self.cluster.coordinator.kill()
@@ -45,6 +52,8 @@ class RandomKills(ChaosTest):
             self.cluster.workers[name].kill()
             time.sleep(pause)  # how long it is away
             self.start(name)
+        elif victim == "stalled":
+            self.stall(rng.choice([self.cluster.coordinator, *self.cluster.workers.values()]), rng.uniform(0, 1.5 * LEASE_SECONDS))
         else:
             sign = "rank-shim" if victim == "shim" else "mixln-fake-trainer trial.json"
             pids = sorted(pid for pid, words in self.cluster.processes().items() if sign in words)
