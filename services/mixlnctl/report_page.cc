@@ -295,8 +295,9 @@ std::string ReportPage(const Report& report) {
         &html, "<section id=\"file\"><h2>Sweep file</h2><details><summary>as it was submitted</summary><pre>",
         EscapeHtml(sweep.source_text()), "</pre></details></section>\n");
   }
-  return absl::StrCat(html, "<footer>mixlnctl ", base::version::kVersion, ", ", EscapeHtml(report.made),
-                      "; sweep ", EscapeHtml(sweep.uid()), "</footer></main></body></html>\n");
+  return absl::StrCat(html, "<footer>mixlnctl ", std::string(base::version::kVersion), ", ",
+                      EscapeHtml(report.made), "; sweep ", EscapeHtml(sweep.uid()),
+                      "</footer></main></body></html>\n");
 }
 
 }  // namespace mixln::services::mixlnctl
