@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kWidth = 720;
 constexpr double kHeight = 360;
-constexpr double kLeft = 64;
+constexpr double kLeft = 72;
 constexpr double kRight = 16;
 constexpr double kTop = 16;
 constexpr double kBottom = 48;
@@ -106,7 +106,7 @@ std::string Ticks(const Axis& x, const Axis& y, const ChartOptions& options) {
   absl::StrAppend(&svg, "</g><g class=\"name\"><text text-anchor=\"middle\" x=\"",
                   Place((kLeft + kWidth - kRight) / 2), "\" y=\"", Place(kHeight - 8), "\">",
                   EscapeHtml(options.x_name), "</text>");
-  absl::StrAppend(&svg, "<text text-anchor=\"middle\" transform=\"translate(14 ",
+  absl::StrAppend(&svg, "<text text-anchor=\"middle\" transform=\"translate(18 ",
                   Place((kTop + kHeight - kBottom) / 2), ") rotate(-90)\">", EscapeHtml(options.y_name),
                   y.logarithmic ? ", logarithmic" : "", "</text></g>");
   return svg;

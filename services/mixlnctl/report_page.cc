@@ -16,6 +16,8 @@ namespace mixln::services::mixlnctl {
 namespace {
 
 constexpr char kAlpha[] = "norm.alpha";
+// The first 1/kLeftOut of the steps would take nearly all of a curve's height.
+constexpr int64_t kLeftOut = 10;
 constexpr char kPlusMinus[] = "±";
 
 constexpr char kStyle[] = R"(
@@ -23,22 +25,22 @@ constexpr char kStyle[] = R"(
 @media(prefers-color-scheme:dark){:root{--paper:#14171a;--ink:#e6e8eb;--soft:#9aa2ab;--rule:#2b3036;--panel:#1c2024;--good:#4cc38a;--star:#ffc53d}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:860px;margin:0 auto;padding:40px 20px 64px}
+main{max-width:960px;margin:0 auto;padding:40px 20px 64px}
 h1{font-size:30px;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em;overflow-wrap:anywhere}
 h2{font-size:19px;margin:44px 0 4px}
 p{margin:6px 0}.soft,figcaption,footer{color:var(--soft);font-size:14px}
 .answer{background:var(--panel);border-left:4px solid var(--good);border-radius:6px;padding:14px 18px;margin:22px 0}
 .answer p:first-child{font-size:19px;line-height:1.4}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:15px;white-space:nowrap}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14.5px;white-space:nowrap}
 th{font-weight:600;color:var(--soft);font-size:13px}
-th,td{padding:7px 12px;text-align:right;border-bottom:1px solid var(--rule)}
+th,td{padding:7px 10px;text-align:right;border-bottom:1px solid var(--rule)}
 th:first-child,td:first-child{text-align:left;padding-left:4px}
 td.text,th.text{text-align:left}
 tr.best td{font-weight:650}
 .mark{color:var(--star)}
 figure{margin:12px 0 0}
-.chart{display:block;width:100%;min-width:520px;height:auto}
+.chart{display:block;width:100%;height:auto}
 .grid line{stroke:var(--rule)}.tick text{fill:var(--soft);font-size:12px}.name text{fill:var(--ink);font-size:13px}
 .line{fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}
 .band{fill:currentColor;opacity:.14}.bar{stroke:currentColor;stroke-width:1.5;fill:none}
@@ -49,7 +51,7 @@ figure{margin:12px 0 0}
 .c0{color:#3577d4}.c1{color:#d9760f}.c2{color:#209a6c}.c3{color:#c2488f}.c4{color:#7e6bd6}.c5{color:#a58500}.c6{color:#2f9db3}.c7{color:#b0573a}
 pre{background:var(--panel);border-radius:6px;padding:14px 18px;overflow-x:auto;font-size:13px;line-height:1.5}
 summary{cursor:pointer}footer{margin-top:48px;border-top:1px solid var(--rule);padding-top:12px}
-@media(max-width:600px){main{padding:24px 14px 48px}h1{font-size:25px}}
+@media(max-width:600px){main{padding:24px 14px 48px}h1{font-size:25px}.tick text{font-size:19px}.name text{font-size:20px}.line{stroke-width:3}.dot{r:7px}}
 @media print{body{font-size:12px}main{max-width:none}}
 )";
 
@@ -156,8 +158,10 @@ std::string CurveSection(const Report& report, const std::string& id, MeanCurve 
   std::vector<ChartSeries> series;
   for (size_t i = 0; i < report.curves.size(); ++i) {
     const MeanCurve& curve = report.curves[i].*which;
+    const int64_t last = curve.steps.empty() ? 0 : curve.steps.back();
     ChartSeries& one = series.emplace_back(ChartSeries{report.candidates[i].name, {}});
     for (size_t k = 0; k < curve.steps.size(); ++k) {
+      if (kLeftOut * curve.steps[k] < last) continue;
       one.points.push_back({.x = static_cast<double>(curve.steps[k]),
                             .y = curve.mean[k],
                             .low = curve.low[k],
@@ -285,10 +289,14 @@ std::string ReportPage(const Report& report) {
                              : "";
   absl::StrAppend(
       &html,
-      CurveSection(report, "evaluation", &ReportCurves::eval_loss, "Validation loss",
-                   absl::StrCat("Mean over seeds; the band spans the seeds.", of)),
-      CurveSection(report, "training", &ReportCurves::loss, "Training loss",
-                   absl::StrCat("Loss of single steps, mean over seeds; the band spans the seeds.", of)),
+      CurveSection(
+          report, "evaluation", &ReportCurves::eval_loss, "Validation loss",
+          absl::StrCat("Mean over seeds, from a tenth of training on; the band spans the seeds.", of)),
+      CurveSection(
+          report, "training", &ReportCurves::loss, "Training loss",
+          absl::StrCat(
+              "Loss of single steps, mean over seeds, from a tenth of training on; the band spans the seeds.",
+              of)),
       GradientSection(report));
   if (!sweep.source_text().empty()) {
     absl::StrAppend(

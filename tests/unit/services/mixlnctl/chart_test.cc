@@ -29,11 +29,11 @@ TEST(Chart, OfNothingIsNothing) {
   EXPECT_EQ(Chart({{"a", {}}}, {}), "");
 }
 
-// A plot of 720 by 360: x from 64 to 704 with 2% of room, y from 312 up to 16 with 6%.
+// A plot of 720 by 360: x from 72 to 704 with 2% of room, y from 312 up to 16 with 6%.
 TEST(Chart, PutsLowValuesBelowHighOnes) {
   const std::string svg = Chart({{"", {{0, 10, 10, 10}, {1, 20, 20, 20, true}}}}, {.points = true});
-  EXPECT_THAT(svg, HasSubstr(R"(cx="76.3" cy="296.1")"));
-  EXPECT_THAT(svg, HasSubstr("<polygon class=\"star\" points=\"691.7,"));
+  EXPECT_THAT(svg, HasSubstr(R"(cx="84.2" cy="296.1")"));
+  EXPECT_THAT(svg, HasSubstr("<polygon class=\"star\" points=\"691.8,"));
   EXPECT_THAT(svg, Not(HasSubstr("class=\"bar\""))) << "no spread, no bar";
 }
 
