@@ -22,9 +22,9 @@ struct ChartSeries {
 };
 
 struct ChartOptions {
-  std::string title;  // read out where the picture is not seen
-  std::string x_name;
-  std::string y_name;
+  std::string title = {};  // read out where the picture is not seen
+  std::string x_name = {};
+  std::string y_name = {};
   bool points = false;   // a dot at each point and the range as an error bar, else the range as a band
   bool whole_x = false;  // x counts: ticks at whole numbers only
 };

@@ -431,8 +431,9 @@ TEST_F(WorkerSession, Promise4TheSeriesOfAFencedAttemptVanishWithinOneLeaseAndSt
   std::vector<AttemptKey> dropped;
   for (const Order& order : back.orders) {
     if (const auto* drop = std::get_if<DropMetrics>(&order)) dropped.push_back(drop->key);
-    if (std::holds_alternative<ShowMetrics>(order))
+    if (std::holds_alternative<ShowMetrics>(order)) {
       EXPECT_FALSE(dropped.empty()) << "shown before it was gone";
+    }
   }
   EXPECT_THAT(dropped, testing::ElementsAre(Key(1)));
 }
