@@ -1,4 +1,4 @@
-// What users end: cancelling trials and sweeps, and deleting sweeps. Internal to control.
+// What users end: cancelling trials and sweeps. Internal to control.
 #pragma once
 
 #include <string>
@@ -18,10 +18,5 @@ absl::Status CancelTrial(Context& context, const std::string& trial_id);
 
 // Cancels all trials of the sweep. NOT_FOUND.
 absl::Status CancelSweep(Context& context, const std::string& sweep_id);
-
-// Forgets an ended sweep and its trials and orders its artifacts deleted. NOT_FOUND; FAILED_PRECONDITION
-// while a trial has not ended; UNAVAILABLE when there are artifacts and no worker is connected that could
-// delete them.
-absl::Status DeleteSweep(Context& context, const std::string& sweep_id);
 
 }  // namespace mixln::coordinator::control

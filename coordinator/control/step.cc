@@ -5,6 +5,7 @@
 #include "coordinator/control/attempts.h"
 #include "coordinator/control/cancel.h"
 #include "coordinator/control/context.h"
+#include "coordinator/control/deletion.h"
 #include "coordinator/control/drain.h"
 #include "coordinator/control/pause.h"
 #include "coordinator/control/rank_events.h"

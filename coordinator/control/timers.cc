@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "coordinator/control/attempts.h"
+#include "coordinator/control/deletion.h"
 #include "coordinator/control/retention.h"
 #include "coordinator/control/workers.h"
 #include "coordinator/state/trials.h"
@@ -77,6 +78,7 @@ void CheckAttempt(Context& context, v1::Trial& trial) {
 void RunTimers(Context& context) {
   ExpireLeases(context);
   DeleteOldArtifacts(context);
+  ForgetToldDeletions(context);
   EndBackoffs(context);
   std::vector<std::string> live;
   live.reserve(context.state.live.size());

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "base/version/compatible.h"
 #include "coordinator/control/attempts.h"
+#include "coordinator/control/deletion.h"
 #include "coordinator/control/leftovers.h"
 #include "coordinator/control/reconcile.h"
 #include "coordinator/state/trials.h"
@@ -148,6 +149,7 @@ absl::Status OnConnected(Context& context, const WorkerConnected& event) {
   context.decision.changes.workers.insert(hello.worker_id());
   context.place = true;
   Reconcile(context, hello);
+  TellDeletions(context, hello.worker_id());
   return absl::OkStatus();
 }
 

@@ -17,10 +17,12 @@
 
 namespace mixln::coordinator::state {
 
-// A worker. `worker` is stored; the rest is never stored, so after a restart every worker is UNKNOWN until it
-// returns.
+// A worker. `worker` and `deletions` are stored; the rest is never stored, so after a restart every worker is
+// UNKNOWN until it returns.
 struct WorkerRecord {
   v1::Worker worker;
+  // Folders of deleted sweeps that it ran trials of, until it is sure to know that they are to go.
+  std::set<std::string> deletions;
   base::Time lease_expiry;  // steady clock; after a restart: start + reconnect_grace
   uint64_t session = 0;     // number of the live stream; 0: not connected
   // Attempts that it has and that are not to go on: told to stop, they hold their slots until they have
@@ -28,6 +30,7 @@ struct WorkerRecord {
   std::map<FenceKey, v1::AttemptStatus> leftovers;
   // Trials whose folders it was told to delete since it connected, because their time is over.
   std::set<std::string> tidied;
+  base::Time deletions_told;  // steady clock: when its live stream was last sent any of `deletions`
 };
 
 // What is known of a live attempt beyond its stored v1::Attempt. Never stored.

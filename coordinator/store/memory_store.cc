@@ -1,6 +1,5 @@
 #include "coordinator/store/memory_store.h"
 
-#include <set>
 #include <utility>
 
 namespace mixln::coordinator::store {
@@ -31,6 +30,7 @@ absl::StatusOr<state::State> MemoryStore::Load() {
   for (const auto& [id, bytes] : sweeps_) state.sweeps[id].ParseFromString(bytes);
   for (const auto& [id, bytes] : trials_) state.trials[id].ParseFromString(bytes);
   for (const auto& [id, bytes] : workers_) state.workers[id].worker.ParseFromString(bytes);
+  for (const auto& [id, paths] : deletions_) state.workers[id].deletions = paths;
   return state;
 }
 
@@ -43,6 +43,7 @@ absl::Status MemoryStore::Commit(const state::State& state, const control::Chang
   Put(
       changes.workers, state.workers, [](const auto& record) -> const auto& { return record.worker; },
       workers_);
+  for (const std::string& id : changes.workers) deletions_[id] = state.workers.at(id).deletions;
   if (changes.epoch) last_epoch_ = state.last_epoch;
   return absl::OkStatus();
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 
 #include "coordinator/store/store.h"
@@ -29,6 +30,7 @@ class MemoryStore : public Store {
   std::map<std::string, std::string> sweeps_;
   std::map<std::string, std::string> trials_;
   std::map<std::string, std::string> workers_;
+  std::map<std::string, std::set<std::string>> deletions_;  // by worker
 };
 
 }  // namespace mixln::coordinator::store

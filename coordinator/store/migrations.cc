@@ -17,6 +17,9 @@ const Migrations& StateMigrations() {
                                       object BLOB NOT NULL);
                  CREATE INDEX trials_by_sweep ON trials (sweep_id);
                  CREATE TABLE workers (id TEXT PRIMARY KEY, hostname TEXT NOT NULL, object BLOB NOT NULL);)",
+          // 2: folders of deleted sweeps that a worker is not sure to know of.
+          R"(CREATE TABLE deletions (worker TEXT NOT NULL, path TEXT NOT NULL,
+                                     PRIMARY KEY (worker, path)) WITHOUT ROWID;)",
       }};
   return migrations;
 }

@@ -81,6 +81,27 @@ std::string TablesOf(const control::Changes& changes) {
                       changes.workers.empty() ? "" : "workers ", changes.epoch ? "cluster" : "");
 }
 
+// Makes the rows of the named workers' deletions what the state says.
+void WriteDeletions(SQLite::Database& database, const std::set<std::string>& workers,
+                    const state::State& state) {
+  if (workers.empty()) return;
+  SQLite::Statement erase(database, "DELETE FROM deletions WHERE worker = ?");
+  SQLite::Statement put(database, "INSERT INTO deletions (worker, path) VALUES (?, ?)");
+  for (const std::string& id : workers) {
+    erase.bind(1, id);
+    erase.exec();
+    erase.reset();
+    const auto found = state.workers.find(id);
+    if (found == state.workers.end()) continue;
+    for (const std::string& path : found->second.deletions) {
+      put.bind(1, id);
+      put.bind(2, path);
+      put.exec();
+      put.reset();
+    }
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::filesystem::path& path,
@@ -122,6 +143,11 @@ absl::StatusOr<state::State> SqliteStore::Load() {
       state.workers[id].worker = std::move(worker);
     });
     if (!status.ok()) return status;
+    SQLite::Statement deletions(*database_, "SELECT worker, path FROM deletions");
+    while (deletions.executeStep()) {
+      const auto worker = state.workers.find(deletions.getColumn(0).getString());
+      if (worker != state.workers.end()) worker->second.deletions.insert(deletions.getColumn(1).getString());
+    }
     return state;
   } catch (const SQLite::Exception& error) {
     return ToStatus(error, path_);
@@ -162,6 +188,7 @@ absl::Status SqliteStore::Commit(const state::State& state, const control::Chang
                 statement.bind(2, record.worker.hostname());
                 return record.worker;
               });
+    WriteDeletions(*database_, changes.workers, state);
     if (changes.epoch) WriteText(*database_, kLastEpoch, std::to_string(state.last_epoch));
     const std::string tables = TablesOf(changes);
     HitFailpoint("coordinator.commit", tables);

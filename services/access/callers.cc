@@ -14,6 +14,7 @@ namespace mixln::services::access {
 namespace {
 
 constexpr char kBearer[] = "Bearer ";
+constexpr size_t kMostOwners = 4096;
 
 // The file's contents by its own parser; an empty path is an empty file.
 template <class T>
@@ -51,6 +52,23 @@ absl::Status Callers::CheckRevoked(const Caller& caller) const {
       absl::StrCat(certificate::Format(caller.identity), " is revoked: ask for a new certificate or token"));
 }
 
+absl::StatusOr<Caller> Callers::OwnerOf(const std::string& pem) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = owners_.find(pem); known != owners_.end()) return known->second;
+  }
+  const auto read = certificate::Parse(pem);
+  if (!read.ok() || !read->identity)
+    return absl::UnauthenticatedError(
+        "the certificate does not say whom it is for: it needs a URI such as mixln:operator/ada among its "
+        "subject alternative names");
+  Caller caller{*read->identity, read->serial};
+  const std::lock_guard lock(mutex_);
+  if (owners_.size() >= kMostOwners) owners_.clear();
+  owners_.emplace(pem, caller);
+  return caller;
+}
+
 absl::StatusOr<Caller> Callers::Identify(const Metadata& metadata,
                                          const grpc::AuthContext& connection) const {
   Caller caller;
@@ -65,12 +83,7 @@ absl::StatusOr<Caller> Callers::Identify(const Metadata& metadata,
     if (!identity) return absl::UnauthenticatedError("the token is not known here, or has ended");
     caller.identity = *identity;
   } else if (!shown.empty()) {
-    const auto read = certificate::Parse(std::string(shown.front().data(), shown.front().size()));
-    if (!read.ok() || !read->identity)
-      return absl::UnauthenticatedError(
-          "the certificate does not say whom it is for: it needs a URI such as mixln:operator/ada among its "
-          "subject alternative names");
-    caller = {*read->identity, read->serial};
+    return OwnerOf(std::string(shown.front().data(), shown.front().size()));
   } else {
     return absl::UnauthenticatedError("show a certificate or a token");
   }

@@ -47,12 +47,18 @@ class Callers {
   absl::Status Reload();
 
  private:
+  // Whom a certificate is for.
+  absl::StatusOr<Caller> OwnerOf(const std::string& pem) const;
+
   explicit Callers(Files files) : files_(std::move(files)) {}
 
   const Files files_;
   mutable std::mutex mutex_;
   Tokens tokens_;
   Revocations revocations_;
+  // Owners of the certificates that were shown, each of which is read once and not twice a call. TLS has
+  // accepted them, so that they are as many as there are callers.
+  mutable std::map<std::string, Caller> owners_;
 };
 
 }  // namespace mixln::services::access

@@ -112,6 +112,8 @@ std::unique_ptr<CLI::App> BuildApp(Session& session) {
   AddEndCommands(*app, session);
   AddDrainCommands(*app, session);
   AddResultsCommand(*app, session);
+  AddCompareCommand(*app, session);
+  AddReportCommand(*app, session);
   AddExportCommand(*app, session);
   AddNodesCommand(*app, session);
   AddCertsCommands(*app, session);

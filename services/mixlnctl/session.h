@@ -43,6 +43,8 @@ void AddPauseCommands(CLI::App& app, Session& session);      // pause, resume
 void AddRetryCommand(CLI::App& app, Session& session);       // retry
 void AddDrainCommands(CLI::App& app, Session& session);      // drain, undrain
 void AddResultsCommand(CLI::App& app, Session& session);     // results
+void AddCompareCommand(CLI::App& app, Session& session);     // compare
+void AddReportCommand(CLI::App& app, Session& session);      // report
 void AddExportCommand(CLI::App& app, Session& session);      // export
 void AddNodesCommand(CLI::App& app, Session& session);       // nodes
 void AddTopCommand(CLI::App& app, Session& session);         // top

@@ -233,7 +233,7 @@ class Pods:
 class CpuDemoPods(Pods, unittest.TestCase):
     overlay = "cpu-demo"
 
-    def test_they_hand_their_trials_back_when_they_are_ended(self):
+    def test_promise_7_they_hand_their_trials_back_when_they_are_ended(self):
         self.submit("long", steps=100_000)
         cluster.wait_until(lambda: self.step("long") > 5, "a step of the long trial")
         self.assertEqual(self.worker.terminate(), 0, self.worker.log.read_text())

@@ -82,7 +82,7 @@ class Access(unittest.TestCase):
         except grpc.RpcError as error:
             return error.code(), error.details()
 
-    def test_every_method_asks_for_its_role(self):
+    def test_promise_12_every_method_asks_for_its_role(self):
         seen = 0
         for role in ROLES:
             channels = {"certificate": self.channel(self.certs.issue(role, "someone"))}
@@ -100,7 +100,7 @@ class Access(unittest.TestCase):
                         seen += 1
         self.assertGreater(seen, 7 * 20)
 
-    def test_without_an_identity_nothing_is_answered(self):
+    def test_promise_12_without_an_identity_nothing_is_answered(self):
         self.certs.sign("nobody", "root/nobody", 1)  # of the right authority, but for no role there is
         ended = self.new_token("admin", "ended", "--days=-2")
         for channel in (self.channel(), self.channel("nobody"), self.channel(token="mixln_guess"), self.channel(token=ended)):

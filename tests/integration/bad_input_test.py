@@ -43,7 +43,7 @@ class BadInput(unittest.TestCase):
         before = text[: text.index(needle)]
         return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
 
-    def test_a_misspelt_field_is_named_with_its_place_and_a_suggestion(self):
+    def test_promise_10_a_misspelt_field_is_named_with_its_place_and_a_suggestion(self):
         text = self.edit("warmup_steps", "warmup_stepz")
         line, column = self.line_of(text, "warmup_stepz")
         self.refuse(text, rf"bad\.yaml:{line}:{column}: .*warmup_stepz.*warmup_steps")
@@ -61,7 +61,7 @@ class BadInput(unittest.TestCase):
     def test_heads_that_do_not_divide_the_hidden_size(self):
         self.refuse(self.edit("heads: 2", "heads: 5"), r"bad\.yaml:\d+:\d+: .*heads.*32")
 
-    def test_all_problems_are_reported_at_once(self):
+    def test_promise_10_all_problems_are_reported_at_once(self):
         text = self.edit("layers: 4", "layers: 0").replace("alpha: 0.25", "alpha: 7").replace("warmup_steps", "warmupsteps")
         said = self.refuse(text)
         self.assertEqual(len(re.findall(r"bad\.yaml:\d+:\d+: ", said)), 3, said)
@@ -77,7 +77,7 @@ class BadInput(unittest.TestCase):
         self.assertEqual(len(json.loads(done.stdout)["cells"]), 1)
         self.assertRegex(done.stderr, r"0\.25.*0\.26.*merged")
 
-    def test_a_missing_corpus(self):
+    def test_promise_10_a_missing_corpus(self):
         self.refuse(sweep_text("x", self.cluster.folder / "nowhere.txt", GRID), r"nowhere\.txt")
 
     def test_a_corpus_that_is_a_folder_or_cut_off(self):
@@ -116,14 +116,14 @@ class BadInput(unittest.TestCase):
         self.refuse(self.edit("layers: 4", "layers: 1000000"), r"must be in \[1, 10000\], not 1000000")
         self.refuse(self.edit("alpha: 0.25", "alpha: .nan"), r"bad\.yaml:\d+:\d+: .*alpha.*finite")
 
-    def test_files_that_are_no_sweeps(self):
+    def test_promise_10_files_that_are_no_sweeps(self):
         self.refuse("", r"bad\.yaml:1:1: .*empty")
         self.refuse("a: [1, 2\nb: }", r"bad\.yaml:\d+:\d+: .*not YAML")
         self.refuse("- 1\n", r"bad\.yaml:1:1: .*not a list")
         self.refuse(self.good + "---\n" + self.good, r"bad\.yaml:\d+:\d+: .*second document")
         self.refuse(self.edit("  eval:", "  train: {steps: 3}\n  eval:"), r"bad\.yaml:\d+:\d+: .*train.*twice")
 
-    def test_more_ranks_than_all_workers_offer(self):
+    def test_promise_10_more_ranks_than_all_workers_offer(self):
         self.refuse(self.good + "  resources: {ranks: 3}\n", r"3 .*(slots|ranks)")
 
     def test_a_name_taken_by_an_equal_spec_is_that_sweep_and_by_another_is_refused(self):

@@ -46,7 +46,7 @@ class CheckpointCrash(unittest.TestCase):
     def complete(self, attempt):
         return {path.parent.name for path in (self.folder / attempt).glob("checkpoints/step-*/manifest.json")}
 
-    def test_killed_before_every_call_of_a_save_the_last_checkpoint_is_whole(self):
+    def test_promise_6_killed_before_every_call_of_a_save_the_last_checkpoint_is_whole(self):
         kills = 0
         for point in POINTS:
             for hit in itertools.count(1):
@@ -68,7 +68,7 @@ class CheckpointCrash(unittest.TestCase):
         # A header, 12 parameters with two moments each, a manifest; each file made, synced and renamed; two folders.
         self.assertGreaterEqual(kills, 1 + 36 + 1 + 3 * 2 + 2)
 
-    def test_killed_between_micro_batches_it_goes_on_bit_for_bit(self):
+    def test_promise_6_killed_between_micro_batches_it_goes_on_bit_for_bit(self):
         for hit in (4, 5, 6):  # the second micro-batch of step 2, and both of step 3
             config = small(self.folder, f"micro-{hit}-attempt")
             rank = Rank(self.folder / f"micro-{hit}", config, f"trainer.micro_batch:{hit}=kill")
@@ -78,7 +78,7 @@ class CheckpointCrash(unittest.TestCase):
             self.assertEqual(again.losses(), self.straight.losses())
             self.assertEqual(self.tensors(f"micro-{hit}-attempt"), self.final)
 
-    def test_one_of_two_ranks_killed_in_a_save_leaves_the_last_checkpoint(self):
+    def test_promise_6_one_of_two_ranks_killed_in_a_save_leaves_the_last_checkpoint(self):
         straight = start(self.folder / "two-straight", small(self.folder, "two-straight-attempt"), 2)
         self.assertEqual([rank.wait() for rank in straight], [0, 0])
         for victim, point in itertools.product((0, 1), ("file.write@step-000000002:3", "file.rename@step-000000002:1")):

@@ -49,7 +49,7 @@ class SmallDiskCluster(Cluster):
 
 @unittest.skipUnless(may_mount(), "this user may not mount a file system, not even in a namespace of its own")
 class FullDisk(unittest.TestCase):
-    def test_training_goes_on_writes_are_refused_and_nothing_is_lost(self):
+    def test_promise_11_training_goes_on_writes_are_refused_and_nothing_is_lost(self):
         cluster = self.enterContext(SmallDiskCluster("--lease-seconds", str(LEASE_SECONDS), "--heartbeat-seconds", "0.5"))
         corpus = cluster.write("corpus.txt", corpus_text())
         log = cluster.coordinator.log

@@ -136,7 +136,7 @@ class Refused(unittest.TestCase):
             first.send(hello=self.hello(instance=2))
             self.assert_ended(first, grpc.StatusCode.INVALID_ARGUMENT, "a second Hello")
 
-    def test_words_of_an_attempt_that_is_not_the_live_one(self):
+    def test_promise_4_words_of_an_attempt_that_is_not_the_live_one(self):
         self.submit("fenced")
         stream, _ = self.connect()
         reserve = stream.receive_until("reserve")

@@ -45,6 +45,22 @@ class Retention(unittest.TestCase):
         self.submit("gone", steps=10)
         self.cluster.ctl("wait", "gone", "--timeout", "300")
 
+    def test_a_worker_that_was_away_deletes_what_it_missed_when_it_comes_back(self):
+        for name in ("east", "west"):
+            self.cluster.start_worker(name, "--slots", "1")
+        self.submit("gone", steps=300)
+        self.cluster.ctl("wait", "gone", "--timeout", "300")
+        west = self.cluster.folder / "west" / "attempts"
+        self.cluster.workers["west"].kill()
+        wait_until(lambda: "LOST" in self.cluster.ctl("nodes").stdout, "the worker to be lost")
+        self.cluster.ctl("delete", "gone")
+        wait_until(lambda: len(self.rank_folders()) == 1, "the folder on the other worker to go")
+        self.assertTrue(list(west.glob("*/*/rank-*")))
+        self.cluster.coordinator.kill()
+        self.cluster.start_coordinator()
+        self.cluster.start_worker("west", "--slots", "1")
+        wait_until(lambda: not self.rank_folders(), "the folders of the worker that was away to go")
+
     def test_old_checkpoints_go_while_a_trial_trains_and_all_of_it_after_its_time(self):
         self.cluster.start_worker("worker", "--slots", "2")
         self.submit("kept", steps=100, more="  retention: {checkpoints: 3}\n")

@@ -87,7 +87,7 @@ class WholeSweep(unittest.TestCase):
         self.assertAlmostEqual(together / alone, 1, delta=1e-5)
         self.assertEqual(apart, together)
 
-    def test_a_lost_host_of_two_costs_a_gang_nothing(self):
+    def test_promise_3_a_lost_host_of_two_costs_a_gang_nothing(self):
         for name in ("north", "south", "spare"):
             self.cluster.start_worker(name, "--slots", "1")
         two = "  resources: {ranks: 2}\n"
@@ -161,7 +161,7 @@ class WholeSweep(unittest.TestCase):
             self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))
         self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "moved"))
 
-    def test_a_coordinator_killed_in_the_middle_is_invisible_to_training(self):
+    def test_promise_2_a_coordinator_killed_in_the_middle_is_invisible_to_training(self):
         self.cluster.start_worker("worker", "--slots", "2")
         parameters = {"train.seed": [0, 1]}
         self.submit("calm", parameters, steps=1500)
@@ -183,7 +183,7 @@ class WholeSweep(unittest.TestCase):
             self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 1501)))
         self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "stormy"))
 
-    def test_a_lost_host_costs_no_trial_and_changes_no_number(self):
+    def test_promise_3_a_lost_host_costs_no_trial_and_changes_no_number(self):
         self.cluster.start_worker("stays", "--slots", "2")
         self.submit("calm", {"train.seed": [3]}, steps=600)
         self.wait("calm")
@@ -218,7 +218,7 @@ class WholeSweep(unittest.TestCase):
         for parameters, loss in calm.items():
             self.assertEqual(loss, stormy[parameters])
 
-    def test_a_restarted_worker_adopts_its_ranks(self):
+    def test_promise_7_a_restarted_worker_adopts_its_ranks(self):
         worker = self.cluster.start_worker("worker", "--slots", "2")
         self.submit("adopted", {"train.seed": [0]}, steps=2400)
         ((pid, folder),) = wait_until(self.cluster.rank_pids, "a rank").items()

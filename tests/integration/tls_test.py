@@ -57,7 +57,7 @@ class Tls(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(handshake(self.port, self.certs, "admin-ada")[0], "TLSv1.3")
 
-    def test_nobody_else_gets_in(self):
+    def test_promise_12_nobody_else_gets_in(self):
         others = Certs(self.enterContext(tempfile.TemporaryDirectory()))
         others.issue("admin", "mallory")
         self.certs.sign("late", "admin/late", -1)
@@ -124,7 +124,7 @@ class OffTheLoopback(unittest.TestCase):
         self.assertEqual(list(self.folder.iterdir()), [])  # nothing was touched
         return done.stderr
 
-    def test_nothing_listens_without_tls_unless_it_is_said(self):
+    def test_promise_12_nothing_listens_without_tls_unless_it_is_said(self):
         grpc_refusal = self.refusal("mixln-coordinator", "--listen", "0.0.0.0:0")
         self.assertIn("without TLS", grpc_refusal)
         self.assertIn("--insecure-no-tls", grpc_refusal)

@@ -238,7 +238,7 @@ class TrainerTest(unittest.TestCase):
         self.config["spec"]["norm"].update(post_layers=0, layer_placements=["PLACEMENT_PRE"] * layers)
         self.assert_refused(71, "FAILURE_CAUSE_OUT_OF_MEMORY", "the trial needs at least 55", "(54975.6 GB for parameters, gradients and optimizer", " are available: lower ")
 
-    def test_a_run_that_diverges_is_a_result(self):
+    def test_promise_9_a_run_that_diverges_is_a_result(self):
         self.config["spec"]["train"].update(lr=1e30, clip_norm=0, warmup_steps="1", weight_decay=0)
         self.config["spec"]["norm"] = {"placement": "PLACEMENT_PRE", "alpha": 0, "post_layers": 0,
                                        "layer_placements": ["PLACEMENT_PRE", "PLACEMENT_PRE"], "kind": "NORM_KIND_RMSNORM"}
@@ -256,7 +256,7 @@ class TrainerTest(unittest.TestCase):
         self.config["spec"]["train"].update(lr=0.03, clip_norm=0, weight_decay=0)
         self.config["spec"]["checkpoint"]["every_steps"] = "13"
 
-    def test_a_run_that_collapses_is_a_result_and_one_that_goes_on_judges_alike(self):
+    def test_promise_9_a_run_that_collapses_is_a_result_and_one_that_goes_on_judges_alike(self):
         self.collapse()
         code, rank = self.run_trial()
         self.assertEqual(code, 76, rank.log())

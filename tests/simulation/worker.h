@@ -65,6 +65,7 @@ class Worker {
     term_ = order.term;
   }
   void Do(const worker::session::ShowMetrics&) {}
+  void Do(const worker::session::DropMetrics&) {}
   void TellEnd(const AttemptKey& key, int rank);
   bool Step();
 

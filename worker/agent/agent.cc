@@ -113,6 +113,7 @@ absl::Status Agent::Execute(const session::Order& order, base::Time now,
                  },
                  [&](const session::KeepTerm& keep) { status = state_.KeepTerm(keep.cluster_id, keep.term); },
                  [&](const session::ShowMetrics& show) { metrics_->Show(show.visible); },
+                 [&](const session::DropMetrics& drop) { metrics_->Drop(drop.key); },
              },
              order);
   return status;

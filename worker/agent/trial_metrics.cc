@@ -74,6 +74,11 @@ void TrialMetrics::End(const session::AttemptKey& key, base::Time now) {
   if (it != series_.end() && !it->second.ended) it->second.ended = now;
 }
 
+void TrialMetrics::Drop(const session::AttemptKey& key) {
+  const std::lock_guard lock(mutex_);
+  series_.erase(key);
+}
+
 void TrialMetrics::Show(bool visible) {
   const std::lock_guard lock(mutex_);
   visible_ = visible;

@@ -29,6 +29,8 @@ class TrialMetrics : public prometheus::Collectable {
   void Add(const session::AttemptKey& key, const v1::TrialLabels& labels);
   void Record(const session::AttemptKey& key, const v1::RankEvent& event);
   void End(const session::AttemptKey& key, base::Time now);
+  // Removes the attempt's series at once, whatever it records from now on.
+  void Drop(const session::AttemptKey& key);
   void Show(bool visible);
   // Removes what ended long ago.
   void Tick(base::Time now);

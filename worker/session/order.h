@@ -59,8 +59,13 @@ struct ShowMetrics {
   bool visible = true;
 };
 
+// The attempt is fenced: its metric series are another attempt's by now.
+struct DropMetrics {
+  AttemptKey key;
+};
+
 using Order = std::variant<Prepare, StartRanks, StopRanks, ReadEvents, Forget, DeleteFolders, ReadLog,
-                           ClaimArtifacts, KeepTerm, ShowMetrics>;
+                           ClaimArtifacts, KeepTerm, ShowMetrics, DropMetrics>;
 
 // To be carried out in this order: orders first, then messages, then the closing of the stream.
 struct Output {

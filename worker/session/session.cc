@@ -164,10 +164,12 @@ void Session::OnWelcome(const v1::Welcome& welcome, base::Time now) {
   if (welcome.heartbeat_seconds() > 0) heartbeat_interval_ = base::Seconds(welcome.heartbeat_seconds());
   if (welcome.lease_seconds() > 0) lease_ = base::Seconds(welcome.lease_seconds());
   next_heartbeat_ = now;
-  Show(true);
 
   std::set<AttemptKey> kept;
   for (const v1::AttemptStatus& status : welcome.keep()) kept.insert(KeyOf(status));
+  for (const auto& [key, attempt] : attempts_)
+    if (!kept.contains(key)) out_.orders.push_back(DropMetrics{key});
+  Show(true);  // after the fenced ones are gone
   for (auto& [key, attempt] : attempts_)
     for (auto& [rank, progress] : attempt.ranks) progress.sent = progress.acknowledged = 0;
   for (const v1::EventAck& cursor : welcome.cursors()) OnEventAck(cursor);

@@ -10,7 +10,8 @@
 //   one sent after it is answered.
 // - The worker's lease counts from the send time of its last answered heartbeat. Once it has run out, metric
 // series are hidden
-//   until reconciled; ranks train on, and are stopped with a checkpoint after orphan_grace.
+//   until reconciled, and those of an attempt that the coordinator does not keep stay away; ranks train on,
+//   and are stopped with a checkpoint after orphan_grace.
 // - ENDED is said only when every rank here is gone, its slots are free, and its events are acknowledged. (A
 // stopped attempt
 //   waits for acknowledgements for `ack_patience` only: a coordinator acknowledges nothing of a fenced one.)

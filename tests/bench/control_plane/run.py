@@ -1,14 +1,18 @@
 """What the control plane costs: a coordinator on loopback, simulated workers (workers.py), and calls timed from outside.
 
     .venv/bin/python tests/bench/control_plane/run.py BUILD/bin [--workers 500] [--trials 10000] [--second-trials 480]
+        [--cost 100,250,500 --cost-trials 0,5000,10000] [--first-step 5] [--json FILE] [--plot FILE]
 
-Prints a table of the figures that docs/performance.md publishes. --second-trials 10000 takes 10 minutes alone.
+Prints a table of the figures that docs/performance.md publishes, and writes them as JSON. --cost measures what an idle coordinator
+takes for each number of workers and stored trials, and --plot draws that; --first-step submits the demo's model so many times to a real
+worker. --second-trials 10000 takes 10 minutes alone; 0 leaves a part out.
 """
 import argparse
 import contextlib
 import json
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -19,6 +23,7 @@ import uuid
 
 import grpc
 
+import plot
 from api import OPTIONS, ROOT, message, method
 
 TERMINAL = {"SUCCEEDED", "FAILED", "DIVERGED", "PRUNED", "CANCELLED"}
@@ -26,8 +31,12 @@ SIMULATOR = pathlib.Path(__file__).with_name("workers.py")
 READY = 1  # WorkerState
 
 
+FIGURES = {}  # all that was said
+
+
 def say(what, value):
     print(f"{what:66s} {value}", flush=True)
+    FIGURES[what] = value
 
 
 def wait_for(condition, seconds=300):
@@ -226,34 +235,104 @@ def measure_second_trials(programs, trials, slots=16):
     say(f"{trials} trials of one second on {slots} slots", f"{took:.1f} s, {100 * trials / slots / took:.1f}% of the ideal")
 
 
+def measure_load(programs, workers, trials):
+    with running(programs) as c:
+        spec = template(c)
+        with simulated(c, workers):
+            say(f"idle, {workers} workers, no trials", f"{100 * c.idle():.1f}% of a core, {c.memory_mb():.0f} MB")
+            part = min(1000, trials)
+            for i in range(trials // part):
+                before = c.cpu_seconds()
+                begin = time.monotonic()
+                c.submit(spec, f"fill-{i}", part, 1)
+                wait_for(lambda: c.finished(f"fill-{i}", part))
+                took = time.monotonic() - begin
+                if i in (0, trials // part // 2, trials // part - 1):
+                    say(f"{part} trials placed and ended, {i * part} before them",
+                        f"{part / took:.0f} placements/s, {1000 * (c.cpu_seconds() - before) / part:.2f} ms of CPU each")
+            say(f"idle, {workers} workers, {trials} trials", f"{100 * c.idle():.1f}% of a core, {c.memory_mb():.0f} MB")
+            measure_calls(c, spec)
+            measure_watch(c, spec)
+            measure_restart(c, workers)
+
+
+def measure_cost(programs, workers, trials):
+    """CPU and memory of an idle coordinator, for each number of workers and each number of trials in its store."""
+    costs = []
+    for count in workers:
+        with running(programs) as c:
+            spec = template(c)
+            with simulated(c, count):
+                stored = 0
+                for wanted in trials:
+                    while stored < wanted:
+                        part = min(1000, wanted - stored)
+                        c.submit(spec, f"cost-{stored}", part, 1)
+                        wait_for(lambda: c.finished(f"cost-{stored}", part))
+                        stored += part
+                    costs.append({"workers": count, "trials": wanted, "core_percent": round(100 * c.idle(), 2), "memory_mb": round(c.memory_mb(), 1)})
+                    say(f"idle, {count} workers, {wanted} trials", f"{costs[-1]['core_percent']:.1f}% of a core, {costs[-1]['memory_mb']:.0f} MB")
+    return costs
+
+
+def measure_first_step(programs, times):
+    """From `mixlnctl submit` of the demo's model to its first step, on a real worker whose data cache is warm."""
+    with running(programs) as c:
+        worker = subprocess.Popen(
+            [programs / "mixln-worker", "--coordinator", f"127.0.0.1:{c.port}", "--state-dir", c.folder / "worker", "--artifacts", c.folder / "artifacts",
+             "--metrics-listen", "127.0.0.1:0", "--slots", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: c.ready() == 1)
+            text = (ROOT / "examples/alpha-sweep.yaml").read_text().replace("corpus/", str(ROOT / "examples/corpus") + "/")
+            text = re.sub(r"(?m)^      (norm\.alpha|train\.seed):.*$", lambda m: f"      {m[1]}: [0]", text)
+            sweep = c.folder / "demo.yaml"
+            sweep.write_text(text)
+            seconds = []
+            for i in range(times + 1):  # the first one fills the cache
+                begin = time.monotonic()
+                subprocess.run([programs / "mixlnctl", "--coordinator", f"127.0.0.1:{c.port}", "submit", sweep, "--name", f"first-{i}"],
+                               check=True, capture_output=True)
+                get = message("GetTrialRequest", trial_id=f"first-{i}-0")
+                wait_for(lambda: c.call("TrialService", "GetTrial", get).progress.step > 0)
+                seconds.append(time.monotonic() - begin)
+                c.call("SweepService", "CancelSweep", message("CancelSweepRequest", sweep_id=f"first-{i}"))
+                wait_for(lambda: c.counts(f"first-{i}").cancelled == 1)
+            say("submit to the first step of the demo's model, warm cache",
+                f"p50 {statistics.median(seconds[1:]):.2f} s, longest {max(seconds[1:]):.2f} s; with a cold cache {seconds[0]:.2f} s")
+        finally:
+            worker.terminate()
+            worker.wait()
+
+
+def numbers(text):
+    return [int(word) for word in text.split(",") if word]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("programs", type=pathlib.Path)
     parser.add_argument("--workers", type=int, default=500)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--second-trials", type=int, default=480)
+    parser.add_argument("--cost", type=numbers, default=[], metavar="WORKERS,...")
+    parser.add_argument("--cost-trials", type=numbers, default=[0, 5000, 10_000], metavar="TRIALS,...")
+    parser.add_argument("--first-step", type=int, default=0, metavar="TIMES")
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--plot", type=pathlib.Path)
     args = parser.parse_args()
-    args.programs = args.programs.resolve()
-    with running(args.programs) as c:
-        spec = template(c)
-        with simulated(c, args.workers):
-            say(f"idle, {args.workers} workers, no trials", f"{100 * c.idle():.1f}% of a core, {c.memory_mb():.0f} MB")
-            part = min(1000, args.trials)
-            for i in range(args.trials // part):
-                before = c.cpu_seconds()
-                begin = time.monotonic()
-                c.submit(spec, f"fill-{i}", part, 1)
-                wait_for(lambda: c.finished(f"fill-{i}", part))
-                took = time.monotonic() - begin
-                if i in (0, args.trials // part // 2, args.trials // part - 1):
-                    say(f"{part} trials placed and ended, {i * part} before them",
-                        f"{part / took:.0f} placements/s, {1000 * (c.cpu_seconds() - before) / part:.2f} ms of CPU each")
-            say(f"idle, {args.workers} workers, {args.trials} trials", f"{100 * c.idle():.1f}% of a core, {c.memory_mb():.0f} MB")
-            measure_calls(c, spec)
-            measure_watch(c, spec)
-            measure_restart(c, args.workers)
-    measure_loss(args.programs)
-    measure_second_trials(args.programs, args.second_trials)
+    programs = args.programs.resolve()
+    if args.workers:
+        measure_load(programs, args.workers, args.trials)
+        measure_loss(programs)
+    if args.second_trials:
+        measure_second_trials(programs, args.second_trials)
+    costs = measure_cost(programs, args.cost, args.cost_trials) if args.cost else []
+    if args.first_step:
+        measure_first_step(programs, args.first_step)
+    if args.json:
+        args.json.write_text(json.dumps({"figures": FIGURES, "cost": costs}, indent=2) + "\n")
+    if args.plot and costs:
+        args.plot.write_text(plot.draw(costs))
 
 
 if __name__ == "__main__":

@@ -140,12 +140,23 @@ TEST_F(SingleTest, FailuresWithoutACureEndTheTrial) {
   EXPECT_EQ(c_.Trial("s-0").reason(), "data error: no luck");
 }
 
-TEST_F(SingleTest, ADivergedTrialIsAResultAndNeverTriedAgain) {
+TEST_F(SingleTest, Promise9ADivergedTrialIsAResultAndNeverTriedAgain) {
   c_.RunOn("a", "s-0");
+  c_.Happen(c_.Batch("a", "s-0", {Cluster::StepDone(7, 9.5)}));
   c_.End("a", "s-0", v1::ATTEMPT_OUTCOME_DIVERGED, v1::FAILURE_CAUSE_DIVERGED, "the loss is NaN at step 7");
   EXPECT_EQ(c_.StateOf("s-0"), v1::TRIAL_STATE_DIVERGED);
+  EXPECT_EQ(c_.Trial("s-0").reason(), "diverged: the loss is NaN at step 7");
+  EXPECT_EQ(c_.Trial("s-0").progress().step(), 7);
+  // Neither time nor a restart nor a worker with a free slot nor a user makes it train again.
   c_.Pass(1000);
+  c_.Restart();
+  c_.Connect(Cluster::Hello("a", 1, 2));
+  c_.Pass(1000);
+  EXPECT_EQ(c_.Happen(TrialRetried{"s-0"}).outcome.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(c_.Happen(SweepRetried{"s"}).outcome.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(c_.StateOf("s-0"), v1::TRIAL_STATE_DIVERGED);
   EXPECT_EQ(c_.Trial("s-0").attempts_size(), 1);
+  EXPECT_EQ(c_.state.trials.size(), 1U);
 }
 
 TEST_F(SingleTest, ACrashIsTriedAgainAfterABackoffUntilTheRetriesAreUsedUp) {

@@ -165,7 +165,10 @@ struct Cluster {
     loaded.last_epoch = state.last_epoch;
     loaded.sweeps = state.sweeps;
     loaded.trials = state.trials;
-    for (const auto& [id, record] : state.workers) loaded.workers[id].worker = record.worker;
+    for (const auto& [id, record] : state.workers) {
+      loaded.workers[id].worker = record.worker;
+      loaded.workers[id].deletions = record.deletions;
+    }
     state = loaded;
     Recover(state, now, options);
   }

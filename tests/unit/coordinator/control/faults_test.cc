@@ -331,7 +331,7 @@ class FaultModel {
   bool faulty_ = false;
 };
 
-TEST(Faults, NoTrialIsLostOrRunTwiceWhateverFails) {
+TEST(Faults, Promise1NoTrialIsLostOrRunTwiceWhateverFails) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     FaultModel(seed).RunAll();

@@ -1,4 +1,4 @@
-// Submitting, cancelling and deleting sweeps.
+// Submitting and cancelling sweeps.
 #include <gmock/gmock.h>
 
 #include "cluster.h"
@@ -6,7 +6,6 @@
 namespace mixln::coordinator::control {
 namespace {
 
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -137,50 +136,6 @@ TEST(Cancel, OfWhatIsNotThereIsNotFound) {
   Cluster c;
   EXPECT_EQ(c.Happen(TrialCancelled{"s-0"}).outcome.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(c.Happen(SweepCancelled{"s"}).outcome.code(), absl::StatusCode::kNotFound);
-}
-
-TEST(Delete, IsRefusedWhileATrialHasNotEnded) {
-  Cluster c;
-  c.Submit("s", 1);
-  EXPECT_EQ(c.Happen(SweepDeleted{"s"}).outcome.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(c.state.sweeps.contains("s"));
-}
-
-TEST(Delete, ForgetsTheSweepAndHasItsArtifactsDeleted) {
-  Cluster c;
-  c.Connect("a", 1);
-  c.Submit("s", 1);
-  c.Fail("a", "s-0", v1::FAILURE_CAUSE_BAD_CONFIG);
-  c.Happen(SweepDeleted{"s"});
-  EXPECT_THAT(c.SentTo("a"), ElementsAre("delete trials/s-uids"));
-  EXPECT_TRUE(c.state.sweeps.empty());
-  EXPECT_TRUE(c.state.trials.empty());
-  EXPECT_THAT(c.last.changes.trials, Contains("s-0"));
-  EXPECT_THAT(c.last.changes.sweeps, Contains("s"));
-}
-
-// A rank's folder is on its own worker only.
-TEST(Delete, IsToldToEveryWorkerThatRanATrial) {
-  Cluster c;
-  c.Connect("a", 1);
-  c.Connect("b", 1);
-  c.Connect("c", 0);
-  c.Submit("s", 2);
-  for (const char* trial : {"s-0", "s-1"})
-    c.Fail(c.LastAttempt(trial).ranks(0).worker_id(), trial, v1::FAILURE_CAUSE_BAD_CONFIG);
-  c.Happen(SweepDeleted{"s"});
-  for (const char* worker : {"a", "b"}) EXPECT_THAT(c.SentTo(worker), ElementsAre("delete trials/s-uids"));
-  EXPECT_THAT(c.SentTo("c"), ElementsAre());
-}
-
-TEST(Delete, OfArtifactsWaitsForAWorkerThatCanDoIt) {
-  Cluster c;
-  c.Connect("a", 1);
-  c.Submit("s", 1);
-  c.Fail("a", "s-0", v1::FAILURE_CAUSE_BAD_CONFIG);
-  c.Disconnect("a");
-  EXPECT_EQ(c.Happen(SweepDeleted{"s"}).outcome.code(), absl::StatusCode::kUnavailable);
-  EXPECT_TRUE(c.state.sweeps.contains("s"));
 }
 
 }  // namespace

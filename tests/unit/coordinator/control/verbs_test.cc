@@ -1,33 +1,13 @@
-// Pausing, resuming, trying again, draining, pruning, and what is kept.
+// Pausing, resuming, trying again and draining.
 #include <gmock/gmock.h>
 
-#include "cluster.h"
+#include "running.h"
 
 namespace mixln::coordinator::control {
 namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::Not;
-
-// One running trial on worker a.
-struct Running : Cluster {
-  explicit Running(int slots = 1) {
-    Connect("a", slots);
-    Submit("s", 1);
-    RunOn("a", "s-0");
-  }
-  void Save(int64_t step) { Happen(Batch("a", "s-0", {Checkpoint(step)})); }
-  // Time passes with a heartbeat every 5 s, and ends with a tick.
-  void KeepAlive(int seconds) {
-    for (; seconds > 0; seconds -= 5) {
-      Beat("a", {});
-      Pass(5);
-    }
-  }
-};
 
 TEST(Pause, AWaitingTrialIsPausedAtOnceAndNotPlaced) {
   Cluster c;
@@ -208,146 +188,6 @@ TEST(Drain, LastsUntilItIsUndone) {
 TEST(Drain, AnUnknownWorkerIsNotFound) {
   Cluster c;
   EXPECT_EQ(c.Happen(WorkerDrained{"x", false, ""}).outcome.code(), absl::StatusCode::kNotFound);
-}
-
-v1::RankEvent Evaluated(int64_t step, double loss) {
-  v1::RankEvent event;
-  event.set_step(step);
-  event.mutable_eval_done()->set_loss(loss);
-  return event;
-}
-
-// Two trials side by side, compared after 10 and 40 of 100 steps.
-struct Halving : Cluster {
-  Halving() {
-    SweepSubmitted sweep = Sweep("s", 2);
-    v1::SearchSpec& search = *sweep.sweep.mutable_spec()->mutable_sweep();
-    search.set_strategy(v1::STRATEGY_ASHA);
-    search.mutable_asha()->set_min_steps(10);
-    search.mutable_asha()->set_reduction_factor(4);
-    Connect("a", 2);
-    Happen(sweep);
-    RunOn("a", "s-0");
-    RunOn("a", "s-1");
-    Happen(Batch("a", "s-0", {Evaluated(10, 4.0)}));
-  }
-};
-
-TEST(Prune, TheWorseOfTwoStopsWithACheckpointAndIsPruned) {
-  Halving c;
-  EXPECT_THAT(c.last.commands, IsEmpty());
-  c.Happen(c.Batch("a", "s-1", {Evaluated(10, 5.0)}));
-  EXPECT_THAT(c.SentTo("a"), ElementsAre("stop s-1 3-2 checkpoint"));
-  c.End("a", "s-1", v1::ATTEMPT_OUTCOME_STOPPED);
-  EXPECT_EQ(c.StateOf("s-1"), v1::TRIAL_STATE_PRUNED);
-  EXPECT_THAT(c.Trial("s-1").reason(), HasSubstr("number 2 of 2"));
-  EXPECT_EQ(c.StateOf("s-0"), v1::TRIAL_STATE_RUNNING);
-}
-
-TEST(Prune, ARestartInTheMiddleChangesNoDecision) {
-  Halving straight;
-  straight.Happen(straight.Batch("a", "s-1", {Evaluated(10, 5.0)}));
-  Halving c;
-  c.Restart();
-  v1::Hello hello = Cluster::Hello("a", 2);
-  *hello.add_attempts() = c.Status("s-0", v1::ATTEMPT_PHASE_RUNNING);
-  *hello.add_attempts() = c.Status("s-1", v1::ATTEMPT_PHASE_RUNNING);
-  c.Connect(hello);
-  c.Happen(c.Batch("a", "s-1", {Evaluated(10, 5.0)}));
-  EXPECT_EQ(c.StateOf("s-1"), v1::TRIAL_STATE_STOPPING);
-  EXPECT_EQ(c.Trial("s-1").reason(), straight.Trial("s-1").reason());
-  c.Restart();  // between the verdict and the end
-  c.Connect(hello);
-  EXPECT_THAT(c.SentTo("a"), Contains("stop s-1 3-2 checkpoint"));
-  c.End("a", "s-1", v1::ATTEMPT_OUTCOME_STOPPED);
-  EXPECT_EQ(c.StateOf("s-1"), v1::TRIAL_STATE_PRUNED);
-  EXPECT_EQ(c.Trial("s-1").reason(), straight.Trial("s-1").reason());
-}
-
-TEST(Prune, ARungThatIsPassedASecondTimeIsNotJudgedAgain) {
-  Halving c;
-  c.Happen(c.Batch("a", "s-1", {Evaluated(10, 3.0)}));
-  c.Happen(c.Batch("a", "s-0", {Evaluated(10, 4.0)}));  // after a resume from before step 10
-  EXPECT_EQ(c.StateOf("s-0"), v1::TRIAL_STATE_RUNNING);
-  EXPECT_EQ(c.Trial("s-0").rungs_size(), 1);
-}
-
-TEST(Prune, ResumingAPrunedTrialMakesANewOneFromItsLastCheckpointThatIsNotJudged) {
-  Halving c;
-  c.Happen(c.Batch("a", "s-1", {Evaluated(10, 5.0), Cluster::Checkpoint(10)}));
-  c.End("a", "s-1", v1::ATTEMPT_OUTCOME_STOPPED);
-  c.Happen(TrialResumed{"s-1"});
-  EXPECT_EQ(c.StateOf("s-1"), v1::TRIAL_STATE_PRUNED);
-  EXPECT_EQ(c.Trial("s-2").retry_of(), "s-1");
-  EXPECT_EQ(c.LastAttempt("s-2").resume_step(), 10);
-  EXPECT_THAT(c.LastAttempt("s-2").resume_from(), HasSubstr("trials/s-uids/1/"));
-  c.RunOn("a", "s-2");
-  c.Happen(c.Batch("a", "s-2", {Evaluated(40, 9.0)}));
-  EXPECT_EQ(c.StateOf("s-2"), v1::TRIAL_STATE_RUNNING);
-  // What it took over is let go of, and never deleted: it is the pruned trial's.
-  c.Happen(c.Batch("a", "s-2", {Cluster::Checkpoint(40)}));
-  c.Happen(c.Batch("a", "s-2", {Cluster::Checkpoint(50)}));
-  EXPECT_EQ(c.Trial("s-2").checkpoints_size(), 2);
-  EXPECT_THAT(c.last.commands, IsEmpty());
-}
-
-TEST(Retention, KeepsAsManyCheckpointsAsTheSweepAsksFor) {
-  Running c;
-  c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_checkpoints(3);
-  for (const int64_t step : {1, 2, 3}) c.Save(step);
-  EXPECT_THAT(c.last.commands, IsEmpty());
-  c.Save(4);
-  EXPECT_THAT(c.SentTo("a"), ElementsAre("delete trials/s-uids/0/3-1/checkpoints/step-1"));
-}
-
-TEST(Retention, DeletesTheFolderOfATrialWhoseTimeIsOverOnce) {
-  Running c;
-  c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_seconds_after_end(60);
-  c.Save(5);
-  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_FINISHED);
-  c.Pass(5);
-  EXPECT_THAT(c.Trial("s-0").checkpoints(), Not(IsEmpty()));
-  c.KeepAlive(55);
-  EXPECT_THAT(c.SentTo("a"), ElementsAre("delete trials/s-uids/0"));
-  EXPECT_THAT(c.Trial("s-0").checkpoints(), IsEmpty());
-  EXPECT_TRUE(c.last.changes.trials.contains("s-0"));
-  c.KeepAlive(5);
-  EXPECT_THAT(c.last.commands, IsEmpty());
-}
-
-// Its first order may have been lost with the stream.
-TEST(Retention, IsToldToAWorkerAgainWhenItComesBack) {
-  Running c;
-  c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_seconds_after_end(60);
-  c.Save(5);
-  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_FINISHED);
-  c.KeepAlive(60);
-  c.Connect(Cluster::Hello("a", 1, 2));
-  c.Pass(1);
-  EXPECT_THAT(c.SentTo("a"), ElementsAre("delete trials/s-uids/0"));
-}
-
-TEST(Retention, KeepsWhatAnUnfinishedTrialGoesOnFrom) {
-  Running c;
-  c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_seconds_after_end(60);
-  c.Save(5);
-  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_FINISHED);
-  v1::Trial& heir = c.state.trials["s-9"] = c.Trial("s-0");
-  heir.set_id("s-9");
-  heir.set_state(v1::TRIAL_STATE_PAUSED);
-  c.KeepAlive(60);
-  EXPECT_THAT(c.last.commands, IsEmpty());
-  EXPECT_THAT(c.Trial("s-0").checkpoints(), Not(IsEmpty()));
-}
-
-TEST(Retention, WaitsForAWorkerThatCanDelete) {
-  Running c;
-  c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_seconds_after_end(60);
-  c.Save(5);
-  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_FINISHED);
-  c.Disconnect("a");
-  c.Pass(100);
-  EXPECT_THAT(c.Trial("s-0").checkpoints(), Not(IsEmpty()));
 }
 
 }  // namespace

@@ -220,6 +220,55 @@ TEST_F(WorkerTest, EventsOfAnotherFenceAreRefusedAndStopped) {
   EXPECT_THAT(c_.SentTo("a"), ElementsAre("stop s-0 3-77 now"));
 }
 
+// With the times that a coordinator has when nobody sets others, and a tick a second, as its loop makes.
+TEST_F(WorkerTest, Promise3ALostWorkerIsNoticedWithinTenSecondsAndItsTrialGoesOnFromItsCheckpoint) {
+  c_.Happen(c_.Batch("a", "s-0", {Cluster::Checkpoint(10), Cluster::StepDone(14, 3.0)}));
+  c_.Beat("a", {c_.Status("s-0", v1::ATTEMPT_PHASE_RUNNING)});  // its last
+  c_.Connect("b", 1);
+  int seconds = 0;
+  for (; c_.state.workers.at("a").worker.state() != v1::WORKER_STATE_LOST && seconds < 60; ++seconds) {
+    c_.Beat("b", {});
+    c_.Pass(1);
+  }
+  EXPECT_LE(seconds, 10);
+  EXPECT_THAT(c_.SentTo("b"), ElementsAre("reserve s-0 3-2"));
+  EXPECT_EQ(c_.LastAttempt("s-0").resume_step(), 10);
+}
+
+// A worker behind a partition trains on, saves, and comes back when another has the trial.
+TEST_F(WorkerTest, Promise4AFencedAttemptPublishesNothingIntoTheStoreOrTheResumePath) {
+  c_.Happen(c_.Batch("a", "s-0", {Cluster::Checkpoint(10)}));
+  v1::RankEvent evaluated;
+  evaluated.set_step(20);
+  evaluated.mutable_eval_done()->set_loss(0.5);
+  RankEventsReceived batch =
+      c_.Batch("a", "s-0", {Cluster::StepDone(20, 0.5), evaluated, Cluster::Checkpoint(20)});
+  v1::AttemptReport finished = c_.ReportOf("s-0", v1::ATTEMPT_PHASE_ENDED);
+  finished.set_outcome(v1::ATTEMPT_OUTCOME_FINISHED);
+  v1::AttemptReport diverged = finished;
+  diverged.set_outcome(v1::ATTEMPT_OUTCOME_DIVERGED);
+  diverged.set_cause(v1::FAILURE_CAUSE_DIVERGED);
+  const v1::AttemptStatus old = c_.Status("s-0", v1::ATTEMPT_PHASE_RUNNING);
+  c_.Pass(7);
+  c_.Connect("b", 1);
+  c_.Pass(1);
+  c_.RunOn("b", "s-0");
+  const std::string before = c_.Trial("s-0").SerializeAsString();
+
+  Return({old});
+  EXPECT_THAT(c_.SentTo("a"), ElementsAre("welcome keep=0", "stop s-0 3-1 now"));
+  batch.session = c_.SessionOf("a");
+  c_.Happen(batch);
+  EXPECT_EQ(c_.last.outcome.code(), absl::StatusCode::kFailedPrecondition) << "or its curves would be stored";
+  EXPECT_EQ(c_.last.refused, "stale_fence");
+  for (const v1::AttemptReport& report : {diverged, finished}) c_.Report("a", report);
+  EXPECT_EQ(c_.Trial("s-0").SerializeAsString(), before);
+
+  c_.Fail("b", "s-0", v1::FAILURE_CAUSE_PREEMPTED);
+  EXPECT_EQ(c_.LastAttempt("s-0").fence().epoch(), 3U);
+  EXPECT_EQ(c_.LastAttempt("s-0").resume_from(), "trials/s-uids/0/3-1/checkpoints/step-10");
+}
+
 TEST_F(WorkerTest, StepsWriteTheRowOnceInTwoSecondsAndATickWritesTheRest) {
   c_.Happen(c_.Batch("a", "s-0", {Cluster::StepDone(1, 5.0)}));
   EXPECT_THAT(c_.last.changes.trials, ElementsAre("s-0"));  // the first

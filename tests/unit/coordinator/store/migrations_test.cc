@@ -54,7 +54,8 @@ TEST(Migrations, AStateOfEachSchemaIsRead) {
     ASSERT_THAT(trial.attempts(), SizeIs(1));
     EXPECT_GT(trial.attempts(0).fence().epoch(), 0U);
     EXPECT_EQ(trial.checkpoints(trial.checkpoints_size() - 1).step(), 30);
-    EXPECT_THAT(state->workers, SizeIs(1));
+    ASSERT_THAT(state->workers, SizeIs(1));
+    EXPECT_THAT(state->workers.begin()->second.deletions, SizeIs(version < 2 ? 0 : 1));
   }
 }
 

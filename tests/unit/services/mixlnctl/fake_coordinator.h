@@ -39,6 +39,7 @@ class FakeCoordinator final : public v1::SweepService::Service,
   std::map<std::string, v1::Trial> trials;
   std::vector<v1::Worker> workers;
   v1::Results results;
+  std::map<std::string, v1::Curve> curves;  // by "<trial> <metric>"
   std::vector<std::vector<v1::WatchSweepResponse>>
       watches;  // each call of WatchSweep takes the first; then it is closed
   std::string log;
@@ -165,6 +166,13 @@ class FakeCoordinator final : public v1::SweepService::Service,
                         v1::Trial* trial) override {
     SayVersion(context);
     return Find(trials, request->trial_id(), trial);
+  }
+  grpc::Status GetCurve(grpc::ServerContext* context, const v1::GetCurveRequest* request,
+                        v1::Curve* curve) override {
+    SayVersion(context);
+    if (const auto known = curves.find(request->trial_id() + " " + request->metric()); known != curves.end())
+      *curve = known->second;
+    return grpc::Status::OK;
   }
   grpc::Status ListTrials(grpc::ServerContext* context, const v1::ListTrialsRequest* request,
                           v1::ListTrialsResponse* response) override {

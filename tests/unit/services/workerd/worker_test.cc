@@ -252,7 +252,7 @@ TEST_F(WorkerDaemon, RunsAnAttemptFromReserveToItsAcknowledgedEnd) {
   EXPECT_EQ(End(SIGTERM), 0);
 }
 
-TEST_F(WorkerDaemon, KilledItLeavesItsRankToTheNextDaemon) {
+TEST_F(WorkerDaemon, Promise7KilledItLeavesItsRankToTheNextDaemon) {
   Start();
   coordinator_.AwaitHello();
   v1::AttemptStatus keep;

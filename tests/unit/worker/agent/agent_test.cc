@@ -192,7 +192,7 @@ TEST_F(AgentTest, ARankKilledByASignalIsACrashThatNamesTheSignal) {
   EXPECT_EQ(Json("exit.json")["signal"], 9);
 }
 
-TEST_F(AgentTest, AShimThatIsKilledTakesItsRankWithIt) {
+TEST_F(AgentTest, Promise7AShimThatIsKilledTakesItsRankWithIt) {
   const Faults faults(WaitAt(3));
   HostedAgent host(MakeAgentOptions(folder_.path()));
   ASSERT_TRUE(host.Run(MakeReserve(1000)));

@@ -75,6 +75,14 @@ TEST_F(TrialMetricsTest, AreHiddenWhileTheLeaseIsOutButTheWorkersOwnAreNot) {
   EXPECT_THAT(Text(), HasSubstr("mixln_loss{"));
 }
 
+TEST_F(TrialMetricsTest, OfAFencedAttemptGoAtOnceAndDoNotComeBack) {
+  metrics_.Drop(key_);
+  v1::RankEvent event;
+  event.mutable_step_done()->set_loss(3.25);
+  metrics_.Record(key_, event);
+  EXPECT_THAT(Text(), Not(HasSubstr("mixln_loss{")));
+}
+
 TEST_F(TrialMetricsTest, ANewAttemptTakesTheSeriesOver) {
   metrics_.Add(session::KeyOf(MakeReserve(1, 2)), MakeReserve(1).labels());
   EXPECT_THAT(Text(), Not(HasSubstr("mixln_loss{"))) << "two series with the same labels would be an error";

@@ -417,6 +417,38 @@ TEST_F(WorkerSession, HidesMetricsWhenTheLeaseRunsOutAndShowsThemWhenReconciled)
   EXPECT_TRUE(Ordered<ShowMetrics>(shown)->visible);
 }
 
+// The lease that the coordinator gave is 8 s, counted from when the last answered message was sent: no
+// coordinator has placed the trial anew by then.
+TEST_F(WorkerSession, Promise4TheSeriesOfAFencedAttemptVanishWithinOneLeaseAndStayAway) {
+  Connect();
+  Run(Key(1));
+  Run(Key(2, "s-1"), {1});
+  Do(Disconnected{});
+  const Output hidden = After(8);
+  ASSERT_NE(Ordered<ShowMetrics>(hidden), nullptr);
+  EXPECT_FALSE(Ordered<ShowMetrics>(hidden)->visible);
+  const Output back = Connect({Key(2, "s-1")});
+  std::vector<AttemptKey> dropped;
+  for (const Order& order : back.orders) {
+    if (const auto* drop = std::get_if<DropMetrics>(&order)) dropped.push_back(drop->key);
+    if (std::holds_alternative<ShowMetrics>(order)) {
+      EXPECT_FALSE(dropped.empty()) << "shown before it was gone";
+    }
+  }
+  EXPECT_THAT(dropped, testing::ElementsAre(Key(1)));
+}
+
+// Its rank has ended behind the partition: nothing is left to stop, and nothing to show.
+TEST_F(WorkerSession, Promise4AFencedAttemptThatHasEndedShowsNoSeriesEither) {
+  Connect();
+  Run(Key(1));
+  Do(Disconnected{});
+  RankEnds(Key(1), v1::ATTEMPT_OUTCOME_FINISHED);
+  const Output back = Connect();
+  ASSERT_NE(Ordered<DropMetrics>(back), nullptr);
+  EXPECT_EQ(Ordered<DropMetrics>(back)->key, Key(1));
+}
+
 TEST_F(WorkerSession, LeavesAStreamOnWhichNothingIsAnswered) {
   Connect();
   EXPECT_TRUE(After(7.9).close_reason.empty());

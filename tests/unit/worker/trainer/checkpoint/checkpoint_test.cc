@@ -266,7 +266,7 @@ TEST(Compare, RefusesAnotherSpecAndSaysWhatDiffers) {
   EXPECT_THROW(Compare("/a", Example(), trial), error::InputOutputError);
 }
 
-TEST(Compare, SaysWhatKeepsARunFromRepeatingBitForBit) {
+TEST(Compare, Promise5SaysWhatKeepsARunFromRepeatingBitForBit) {
   EXPECT_TRUE(Compare("/a", Example(), Example()).empty());
   Manifest trial = Example();
   trial.threads = 1;

@@ -20,7 +20,7 @@ TEST(Requests, ARankThatNeverHeardAnythingGoesOn) {
   EXPECT_EQ(requests.stop_reason(), "");
 }
 
-TEST(Requests, FiveMinutesOfSilenceAfterTheLastWordStop) {
+TEST(Requests, Promise7FiveMinutesOfSilenceAfterTheLastWordStop) {
   Requests requests;
   requests.OnDatagram("alive", kStart);
   requests.OnDatagram("alive", kStart + base::Seconds(100));
