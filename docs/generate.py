@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Builds the reference pages from what they describe: docs/api.md from the API's definition, docs/cli.md from the programs' --help.
-The table of docs/metrics.md is built from what the daemons export, by tests/integration/monitoring_test.py with the functions here.
+"""Builds the references from what they describe: docs/api.md from the API's definition, docs/cli.md from the programs' --help, and the
+tables of docs/metrics.md from what a coordinator and a worker export after a sweep of the fake trainer.
 
 usage: .venv/bin/python docs/generate.py [--check] FOLDER_OF_THE_PROGRAMS
 With --check nothing is written: it says whether the pages are what would be written.
 """
+import os
 import pathlib
 import re
 import subprocess
@@ -106,21 +107,56 @@ def cli_page(programs):
     return "\n".join(parts)
 
 
+def expositions(programs):
+    """/metrics of a coordinator and of a worker, as text, once a trial has ended; over TLS, so that what TLS adds is there."""
+    os.environ["MIXLN_BIN"] = str(programs.resolve())
+    sys.path.append(str(ROOT / "tests" / "integration"))
+    import certs
+    import cluster
+    with tempfile.TemporaryDirectory() as folder, certs.SecureCluster(certs.Certs(folder)) as running:
+        worker = running.start_secure_worker()
+        source = running.write("corpus.txt", cluster.corpus_text())
+        running.ctl("submit", running.write("s.yaml", cluster.sweep_text("described", source, {"train.seed": [0]})))
+        running.ctl("wait", "described")
+        return running.metrics(running.coordinator), running.metrics(worker)
+
+
 def exported(exposition):
-    """Families of Prometheus' text format: name → (type, sorted labels, help)."""
+    """Families of Prometheus' text format: name → (type, labels, help, series)."""
     families = {}
     for name, text in re.findall(r"(?m)^# HELP (mixln_\S+) (.*)$", exposition):
         [kind] = set(re.findall(rf"(?m)^# TYPE {name} (\w+)$", exposition))
-        labels = {label for block in re.findall(rf"(?m)^{name}(?:_bucket|_sum|_count)?\{{(.*)\}} ", exposition)
-                  for label in re.findall(r'(\w+)="', block)} - {"le"}
-        families[name] = (kind, sorted(labels), text)
+        series = re.findall(rf"(?m)^{name}(?:_bucket|_sum|_count)?(?:\{{(.*)\}})? ", exposition)
+        labels = dict.fromkeys(label for block in series for label in re.findall(r'(\w+)="', block) if label != "le")
+        families[name] = (kind, list(labels), text, series)
     return families
 
 
-def metrics_table(exposition):
-    return table(["series", "type", "labels", "what it is"],
-                 [[f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels) or "none", cell(text)]
-                  for name, (kind, labels, text) in sorted(exported(exposition).items())])
+def metrics_table(families, common=()):
+    """Without the labels that all have in common."""
+    return table(["series", "type", "further labels" if common else "labels", "what it is"],
+                 [[f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels if label not in common), cell(text)]
+                  for name, (kind, labels, text, _) in families.items()])
+
+
+def metrics_page(programs):
+    """docs/metrics.md with its tables and its count of series as the daemons have them."""
+    coordinator, worker = (exported(text) for text in expositions(programs))
+    of_trials = {name: family for name, family in worker.items() if "trial" in family[1]}
+    of_worker = {name: family for name, family in worker.items() if name not in of_trials}
+    layered = sum("layer" in labels for _, labels, _, _ in of_trials.values())
+    plain = len(of_trials) - layered
+    called = {name: family for name, family in coordinator.items() if "method" in family[1]}
+    a_method = sum('CreateSweep"' in labels for *_, series in called.values() for labels in series)
+    own = sum(len(series) for name, (*_, series) in coordinator.items() if name not in called)
+    count = (f"A trial has {plain} series and {layered} a layer: {plain + 12 * layered} for 12 layers, {plain + 32 * layered} for 32.\n"
+             f"A worker has {sum(len(series) for *_, series in of_worker.values())} of its own, a coordinator {own}, and {a_method} for each method that "
+             "was called, one more\nfor each further code of its answers. The web server in both adds a few that begin with `exposer_`.\n")
+    page = (DOCS / "metrics.md").read_text()
+    for name, block in (("trials", metrics_table(of_trials, ("sweep", "trial", "placement", "alpha", "seed"))), ("worker", metrics_table(of_worker)),
+                        ("coordinator", metrics_table(coordinator)), ("count", count)):
+        page = with_block(page, name, block)
+    return page
 
 
 def with_block(page, name, block):
@@ -134,7 +170,7 @@ def main(arguments):
     check = "--check" in arguments
     [programs] = [pathlib.Path(a) for a in arguments if a != "--check"]
     stale = []
-    for name, text in (("api.md", api_page()), ("cli.md", cli_page(programs))):
+    for name, text in (("api.md", api_page()), ("cli.md", cli_page(programs)), ("metrics.md", metrics_page(programs))):
         text = text.rstrip() + "\n"
         path = DOCS / name
         if path.exists() and path.read_text() == text:

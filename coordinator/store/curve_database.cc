@@ -13,6 +13,7 @@ namespace {
 
 constexpr char kLayerGradientNorm[] = "layer_gradient_norm/";
 constexpr char kLayerActivationVariance[] = "layer_activation_variance/";
+constexpr char kLayerUpdateRatio[] = "layer_update_ratio/";
 
 struct Key {
   int64_t trial;
@@ -48,7 +49,8 @@ bool IsMetric(const std::string& metric) {
   absl::string_view layer_text = metric;
   int layer = 0;
   return (absl::ConsumePrefix(&layer_text, kLayerGradientNorm) ||
-          absl::ConsumePrefix(&layer_text, kLayerActivationVariance)) &&
+          absl::ConsumePrefix(&layer_text, kLayerActivationVariance) ||
+          absl::ConsumePrefix(&layer_text, kLayerUpdateRatio)) &&
          absl::SimpleAtoi(layer_text, &layer) && layer > 0;
 }
 
@@ -100,6 +102,8 @@ void CurveDatabase::Record(int64_t trial, const v1::RankEvent& event) {
       for (int layer = 0; layer < done.layer_activation_variances_size(); ++layer)
         Put(trial, absl::StrCat(kLayerActivationVariance, layer + 1), step,
             done.layer_activation_variances(layer));
+      for (int layer = 0; layer < done.layer_update_ratios_size(); ++layer)
+        Put(trial, absl::StrCat(kLayerUpdateRatio, layer + 1), step, done.layer_update_ratios(layer));
       break;
     }
     case v1::RankEvent::kEvalDone:

@@ -54,8 +54,8 @@ class CurveDatabase {
 };
 
 // Whether `metric` is one that curves are kept of: loss, eval_loss, perplexity, bits_per_byte, lr,
-// gradient_norm, tokens_per_second, or layer_gradient_norm/<layer> or layer_activation_variance/<layer>,
-// from 1.
+// gradient_norm, tokens_per_second, or layer_gradient_norm/<layer>, layer_activation_variance/<layer> or
+// layer_update_ratio/<layer>, from 1.
 bool IsMetric(const std::string& metric);
 
 }  // namespace mixln::coordinator::store

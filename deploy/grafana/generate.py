@@ -110,6 +110,9 @@ def sweep():
         lines("Activation variance by alpha and layer", "Variance of each layer's output over its channels, the mean over seeds.", "short",
               (f"avg by (placement, alpha, layer) (mixln_layer_activation_variance{OF_SWEEP})", "{{placement}} {{alpha}} layer {{layer}}"),
               logarithmic=True),
+        lines("Update to weight by alpha and layer", "L2 norm of each layer's last measured update over that of its parameters, the mean over seeds. A rule of thumb is 0.001.",
+              "short", (f"avg by (placement, alpha, layer) (mixln_layer_update_ratio{OF_SWEEP})", "{{placement}} {{alpha}} layer {{layer}}"),
+              logarithmic=True),
         lines("Throughput by alpha", "Tokens a second, summed over trials that run.", "short",
               (f"sum {by_alpha} (mixln_tokens_per_second{OF_SWEEP})", "{{placement}} {{alpha}}")),
         rows("Trials", "The last step of every trial that runs or ended in the last five minutes.", "short",
@@ -139,6 +142,8 @@ def trial():
               (f"mixln_layer_gradient_norm{OF_TRIAL}", "layer {{layer}}"), logarithmic=True),
         lines("Activation variance by layer", "Variance of each layer's output over its channels.", "short",
               (f"mixln_layer_activation_variance{OF_TRIAL}", "layer {{layer}}"), logarithmic=True),
+        lines("Update to weight by layer", "L2 norm of each layer's last measured update over that of its parameters. A rule of thumb is 0.001.", "short",
+              (f"mixln_layer_update_ratio{OF_TRIAL}", "layer {{layer}}"), logarithmic=True),
         lines("Learning rate", "Of the last step.", "sci", (f"mixln_learning_rate{OF_TRIAL}", "{{trial}}")),
         lines("Throughput over time", "Tokens a second of the last step.", "short", (f"mixln_tokens_per_second{OF_TRIAL}", "{{trial}}")),
     ):

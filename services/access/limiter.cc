@@ -6,17 +6,26 @@
 
 namespace mixln::services::access {
 
+double Limiter::Filled(const Caller& caller, Time now) const {
+  if (caller.tokens < 0) return options_.burst;
+  const double seconds = std::chrono::duration<double>(now - caller.filled).count();
+  return std::min(options_.burst, caller.tokens + seconds * options_.calls_per_second);
+}
+
+void Limiter::ForgetSilent(Time now) {
+  std::erase_if(callers_, [&](const auto& entry) {
+    return entry.second.open == 0 && Filled(entry.second, now) >= options_.burst;
+  });
+  forget_at_ = std::max(kRemembered, 2 * callers_.size());
+}
+
 absl::Status Limiter::Admit(const std::string& name, Time now) {
+  if (callers_.size() >= forget_at_) ForgetSilent(now);
   Caller& caller = callers_[name];
   if (caller.open >= options_.open_calls)
     return absl::ResourceExhaustedError(absl::StrCat(
         name, " has ", caller.open, " calls open, the most that one caller may: end some of them first"));
-  if (caller.tokens < 0) {
-    caller.tokens = options_.burst;
-  } else {
-    const double seconds = std::chrono::duration<double>(now - caller.filled).count();
-    caller.tokens = std::min(options_.burst, caller.tokens + seconds * options_.calls_per_second);
-  }
+  caller.tokens = Filled(caller, now);
   caller.filled = now;
   if (caller.tokens < 1)
     return absl::ResourceExhaustedError(absl::StrCat(name, " calls more often than ",

@@ -18,6 +18,7 @@
 #include "base/version/version.h"
 #include "coordinator/store/sqlite_store.h"
 #include "coordinator/store/state_folder.h"
+#include "services/access/connections.h"
 #include "services/access/gate.h"
 #include "services/access/rules.h"
 #include "services/coordinatord/audit.h"
@@ -242,6 +243,8 @@ absl::Status Coordinator::ServeGrpc(const Options& options) {
                                                                             : rpc::NoCertificate::kLetIn);
     credentials->SetAuthMetadataProcessor(parts.gate->Processor());
     interceptors.push_back(parts.gate->TrackCalls());
+  } else {
+    interceptors.push_back(access::LimitConnections());
   }
   interceptors.push_back(CountCalls(parts.metrics));
   interceptors.push_back(RecordChanges(*parts.audit, parts.gate.get()));

@@ -71,25 +71,25 @@ prometheus::MetricFamily Gauges(const std::string& name, const std::string& help
 Metrics::Metrics()
     : registry_(std::make_shared<prometheus::Registry>()),
       commit_seconds_(Family(prometheus::BuildHistogram(), *registry_, "mixln_commit_seconds",
-                             "Time of one commit of a database.")),
+                             "Time of one commit, of the database of state or of curves.")),
       decision_latency_(Family(prometheus::BuildHistogram(), *registry_, "mixln_decision_latency_seconds",
                                "Time from an event's arrival to its answer, its commit included.")
                             .Add({}, kLatency)),
       queue_wait_(Family(prometheus::BuildHistogram(), *registry_, "mixln_queue_wait_seconds",
-                         "Time that trials waited for slots.")
+                         "How long trials waited for slots.")
                       .Add({}, kWait)),
       attempt_failures_(Family(prometheus::BuildCounter(), *registry_, "mixln_attempt_failures_total",
-                               "Attempts that failed, by cause.")),
+                               "Attempts that failed, by cause; every cause is there from the start, at 0.")),
       lease_expiries_(Family(prometheus::BuildCounter(), *registry_, "mixln_lease_expiries_total",
                              "Workers that were not heard of in time.")
                           .Add({})),
       refused_(Family(prometheus::BuildCounter(), *registry_, "mixln_refused_total",
-                      "Bad input that changed nothing, by kind.")),
+                      "Bad input that changed nothing, by kind; every kind is there from the start, at 0.")),
       handled_(Family(prometheus::BuildCounter(), *registry_, "mixln_grpc_server_handled_total",
                       "Calls answered, by method and code.")),
       handling_seconds_(Family(prometheus::BuildHistogram(), *registry_, "mixln_grpc_server_handling_seconds",
                                "Time that calls took, by method.")) {
-  Family(prometheus::BuildGauge(), *registry_, "mixln_build_info", "1, with this release as label.")
+  Family(prometheus::BuildGauge(), *registry_, "mixln_build_info", "1; the label says which release runs.")
       .Add({{"version", std::string(base::version::kVersion)}})
       .Set(1);
   // From the start at 0: a rate sees the first failure only if there was a value before it.
@@ -148,8 +148,9 @@ std::vector<prometheus::MetricFamily> StateGauges::Collect() const {
     for (const auto& slot : worker->slots())
       ++slots[!reachable ? "unreachable" : slot.trial_id().empty() ? "free" : "taken"];
   }
-  return {Gauges("mixln_trials", "Trials, by state.", trials),
-          Gauges("mixln_slots", "Slots, by state.", slots)};
+  return {Gauges("mixln_trials", "Trials that the coordinator keeps, by state.", trials),
+          Gauges("mixln_slots", "Slots, by state: free, taken, or unreachable because their worker is lost.",
+                 slots)};
 }
 
 }  // namespace mixln::services::coordinatord

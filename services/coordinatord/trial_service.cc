@@ -113,8 +113,8 @@ grpc::Status TrialService::GetCurve(grpc::ServerContext* call, const v1::GetCurv
     return rpc::InvalidArgument(absl::StrCat("there is no metric ", request->metric()),
                                 {{"metric",
                                   "must be one of loss, eval_loss, perplexity, bits_per_byte, lr, "
-                                  "gradient_norm, tokens_per_second, layer_gradient_norm/<layer> or "
-                                  "layer_activation_variance/<layer>"}});
+                                  "gradient_norm, tokens_per_second, layer_gradient_norm/<layer>, "
+                                  "layer_activation_variance/<layer> or layer_update_ratio/<layer>"}});
   auto read = context_.curves.Read(request->trial_id(), request->metric(), request->max_points());
   if (!read.ok()) return rpc::ToGrpc(read.status());
   *curve = std::move(*read);

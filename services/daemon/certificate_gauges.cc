@@ -9,7 +9,8 @@ namespace mixln::services::daemon {
 
 std::vector<prometheus::MetricFamily> CertificateGauges::Collect() const {
   prometheus::MetricFamily end{"mixln_certificate_end_seconds",
-                               "When a certificate of this daemon ends, in seconds since 1970.",
+                               "With TLS: when this daemon's certificate (own) and the first of its "
+                               "authorities (ca) end, in seconds since 1970.",
                                prometheus::MetricType::Gauge,
                                {}};
   for (const auto& [name, path] :

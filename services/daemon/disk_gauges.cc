@@ -19,11 +19,12 @@ void Sample(prometheus::MetricFamily& family, const std::string& folder, std::ui
 
 std::vector<prometheus::MetricFamily> DiskGauges::Collect() const {
   prometheus::MetricFamily free{"mixln_disk_free_bytes",
-                                "Bytes that this daemon may still write on the file system of its folder.",
+                                "Bytes that this daemon may still write on the file system of its folder: "
+                                "state, and a worker's artifacts.",
                                 prometheus::MetricType::Gauge,
                                 {}};
   prometheus::MetricFamily size{
-      "mixln_disk_size_bytes", "Size of the file system of a folder.", prometheus::MetricType::Gauge, {}};
+      "mixln_disk_size_bytes", "Size of that file system.", prometheus::MetricType::Gauge, {}};
   for (const auto& [name, path] : folders_) {
     std::error_code error;
     const std::filesystem::space_info space = std::filesystem::space(path, error);

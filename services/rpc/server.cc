@@ -25,6 +25,8 @@ void Configure(grpc::ServerBuilder& builder) {
 absl::Status CheckCaller(grpc::ServerContextBase& context) {
   context.AddInitialMetadata(kVersionKey, std::string(base::version::kVersion));
   const auto& metadata = context.client_metadata();
+  if (const auto refused = metadata.find(kRefusedKey); refused != metadata.end())
+    return absl::ResourceExhaustedError(std::string(refused->second.data(), refused->second.size()));
   const auto found = metadata.find(kVersionKey);
   if (found == metadata.end()) return absl::OkStatus();
   return CheckVersions({.coordinator = std::string(base::version::kVersion),

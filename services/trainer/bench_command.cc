@@ -71,6 +71,11 @@ int RunBench(int argc, char** argv) {
   app.add_option("--threads", work.threads, "0: one a core")->capture_default_str();
   app.add_option("--steps", choices.steps, "measured")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_flag("--activation-checkpointing", model.activation_checkpointing);
+  app.add_option("--measure-every", work.measure_every,
+                 "steps between measurements of the layers, as trials make them; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--events", work.events, "file to append each step's event to, as trials do");
   app.add_flag("--json", choices.json, "one line for programs");
   app.add_flag("--serve", choices.serve, "train as many steps as each line of standard input says");
   app.add_option("--rank", choices.ranks.rank, "of several processes");

@@ -270,6 +270,7 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   agent_options.slots = *slots;
   agent_options.ranks_address = options.ranks_address;
   agent_options.hang = options.hang;
+  agent_options.keep_series = options.keep_series;
   auto agent = worker::agent::Agent::Open(std::move(agent_options));
   if (!agent.ok()) return agent.status();
   auto disk = std::make_shared<daemon::DiskGauges>(

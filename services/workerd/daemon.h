@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "base/time/time.h"
 #include "services/rpc/tls.h"
 #include "worker/pulse/hang.h"
 
@@ -28,6 +29,7 @@ struct DaemonOptions {
   std::string prepare;
   std::filesystem::path address_file;  // empty: none
   worker::pulse::HangLimits hang;
+  base::Duration keep_series = base::Seconds(300);  // of /metrics, after their trial's end
   bool stop_ranks_on_exit = false;
   sigset_t stop_signals = {};  // blocked in all threads
 };

@@ -51,6 +51,12 @@ int main(int argc, char** argv) {
   app.add_option("--metrics-listen", options.metrics_listen,
                  "host:port to serve /metrics on; port 0: any free one")
       ->capture_default_str();
+  double keep_series = mixln::base::ToSeconds(options.keep_series);
+  app.add_option("--metrics-keep-seconds", keep_series,
+                 "how long the series of a trial stay in /metrics after its end, so that the last values are "
+                 "scraped: several scrapes' time")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option(
          "--ranks-address", options.ranks_address,
          "IPv4 address of this host at which ranks on other workers' hosts reach its ranks; a trial whose "
@@ -77,6 +83,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
+  options.keep_series = mixln::base::Seconds(keep_series);
   options.hang = {mixln::base::Seconds(hang_start), mixln::base::Seconds(hang_step)};
 
   mixln::services::daemon::SetUpLog("worker");

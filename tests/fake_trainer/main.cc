@@ -76,6 +76,8 @@ class FakeTrainer {
     started.mutable_started()->set_device("fake");
     started.mutable_started()->set_train_tokens(1'000'000);
     started.mutable_started()->set_unigram_perplexity(1000);
+    started.mutable_started()->set_flops_per_token(1e6);
+    started.mutable_started()->set_peak_flops(1e10);
     Append(started);
     const v1::TrialSpec& spec = config_.spec();
     while (step_ < spec.train().steps()) {
@@ -190,6 +192,7 @@ class FakeTrainer {
     for (int layer = 0; layer < config_.spec().model().layers(); ++layer) {
       done.add_layer_gradient_norms(1.0 / (layer + 1));
       done.add_layer_activation_variances(layer + 1);
+      done.add_layer_update_ratios(1e-3 * (layer + 1));
     }
     Append(event);
   }

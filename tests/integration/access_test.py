@@ -8,6 +8,8 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.error
+import urllib.request
 from unittest import mock
 
 import grpc
@@ -116,6 +118,21 @@ class Access(unittest.TestCase):
             return grpc.StatusCode.OK
         except grpc.RpcError as error:
             return error.code()
+
+    def test_metrics_say_names_of_sweeps_and_numbers_only(self):
+        worker = self.cluster.start_secure_worker("gpu-1", "--slots", "1")
+        corpus = self.cluster.write("private-corpus.txt", corpus_text())
+        self.cluster.ctl("submit", self.cluster.write("seen.yaml", sweep_text("seen", corpus, {"train.seed": [0]})))
+        self.cluster.ctl("wait", "seen", "--timeout", "120")
+        for daemon in (self.cluster.coordinator, worker):
+            text = self.cluster.metrics(daemon)
+            self.assertIn("mixln_build_info", text)
+            for private in ("private-corpus", str(self.cluster.folder), "ada", "script", *self.token.values(), "BEGIN"):
+                self.assertNotIn(private, text)
+            for path in ("/", "/audit.jsonl", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd"):
+                with self.subTest(daemon=daemon.name, path=path), self.assertRaises(urllib.error.HTTPError) as answer:
+                    urllib.request.urlopen(f"http://{daemon.address['metrics']}{path}", timeout=10)
+                self.assertEqual(answer.exception.code, 404)
 
     def test_mixlnctl_takes_a_token_from_a_file(self):
         token = self.cluster.write("token", self.token["viewer"] + "\n")

@@ -11,7 +11,7 @@ import grpc
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "bench" / "control_plane"))
 import api
 from certs import Certs, SecureCluster
-from cluster import corpus_text, sweep_text, wait_until
+from cluster import Cluster, corpus_text, sweep_text, wait_until
 
 FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5")
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -94,6 +94,47 @@ class Flood(unittest.TestCase):
             self.assertIn("127.0.0.1", entry["from"])
             self.assertRegex(entry["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
         self.assertNotIn("PRIVATE", file.read_text())
+
+
+class FloodWithoutTls(unittest.TestCase):
+    """On the loopback nobody has a name; sizes hold all the same, and each connection has its own limits."""
+
+    def setUp(self):
+        self.cluster = self.enterContext(Cluster(*FAST))
+        self.flooder, self.other = self.channel(), self.channel()
+
+    def channel(self):
+        options = [*api.OPTIONS, ("grpc.use_local_subchannel_pool", 1)]  # else both would share a connection
+        return self.enterContext(grpc.insecure_channel(f"127.0.0.1:{self.cluster.port}", options))
+
+    def list_sweeps(self, channel):
+        return api.method(channel, "SweepService", "ListSweeps").future(api.message("ListSweepsRequest"), timeout=60)
+
+    def test_a_wild_script_is_told_so_and_nobody_else_suffers(self):
+        self.cluster.start_fake_worker("worker", "--slots", "1")
+        corpus = self.cluster.write("corpus.txt", corpus_text())
+        self.cluster.ctl("submit", self.cluster.write("calm.yaml", sweep_text("calm", corpus, {"train.seed": [0]}, steps=200)))
+        huge = api.message("CreateSweepRequest", sweep_id="huge", source_text="x" * (17 << 20))
+        self.assertEqual(outcome(api.method(self.flooder, "SweepService", "CreateSweep").future(huge, timeout=60)), EXHAUSTED)
+        outcomes = {outcome(call) for call in [self.list_sweeps(self.flooder) for _ in range(6000)]}
+        self.assertEqual(outcomes, {grpc.StatusCode.OK, EXHAUSTED})
+        self.assertEqual(outcome(self.list_sweeps(self.other)), grpc.StatusCode.OK)
+        self.assertEqual(self.cluster.ctl("wait", "calm", "--timeout", "120", check=False).returncode, 0)
+        (trial,) = self.cluster.trials("calm").values()
+        self.assertEqual(len(trial["attempts"]), 1)  # no lease was lost
+
+    def test_open_streams_take_nobody_elses_place(self):
+        corpus = self.cluster.write("corpus.txt", corpus_text())
+        self.cluster.ctl("submit", self.cluster.write("w.yaml", sweep_text("w", corpus, {"train.seed": [0]})))  # waits: no worker
+        watch = api.method(self.flooder, "SweepService", "WatchSweep")
+        streams = [watch(api.message("WatchSweepRequest", sweep_id="w"), timeout=60) for _ in range(64)]
+        for stream in streams:
+            next(stream)
+        self.assertEqual(outcome(self.list_sweeps(self.flooder)), EXHAUSTED)
+        self.assertEqual(outcome(self.list_sweeps(self.other)), grpc.StatusCode.OK)
+        for stream in streams:
+            stream.cancel()
+        wait_until(lambda: outcome(self.list_sweeps(self.flooder)) == grpc.StatusCode.OK, "the places to be free again")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ class SweepReach(unittest.TestCase):
         (self.data / "corpus.txt").write_text(corpus_text())
         self.secret = self.cluster.write("secret.txt", corpus_text())
 
-    def submit(self, name, source, more="", **options):
-        text = sweep_text(name, source, {"train.seed": [0]}, more=more, **options)
+    def submit(self, name, source, more="", tokenizer="train: {vocab: 400}", **options):
+        text = sweep_text(name, source, {"train.seed": [0]}, more=more, **options).replace("train: {vocab: 400}", tokenizer)
         self.cluster.ctl("submit", self.cluster.write(f"{name}.yaml", text), "--skip-data-check")
 
     def ending(self, name):
@@ -46,12 +46,15 @@ class SweepReach(unittest.TestCase):
                 self.assertEqual(attempt["cause"], "FAILURE_CAUSE_BAD_CONFIG", attempt)
                 self.assertIn("outside of what may be read here", attempt["message"])
 
-    def test_initial_weights_come_from_below_the_data_roots_only(self):
+    def test_tokenizers_and_initial_weights_come_from_below_the_data_roots_only(self):
         self.cluster.start_fake_worker("worker", "--data-root", self.data)
         self.submit("weights", self.data / "corpus.txt", more=f"  init: {{from: {self.cluster.folder}}}\n")
-        state, attempt = self.ending("weights")
-        self.assertEqual((state, attempt["cause"]), ("TRIAL_STATE_FAILED", "FAILURE_CAUSE_BAD_CONFIG"))
-        self.assertIn("outside of what may be read here", attempt["message"])
+        self.submit("tokenizer", self.data / "corpus.txt", tokenizer=f"model: {self.secret}")
+        for name in ("weights", "tokenizer"):
+            with self.subTest(name):
+                state, attempt = self.ending(name)
+                self.assertEqual((state, attempt["cause"]), ("TRIAL_STATE_FAILED", "FAILURE_CAUSE_BAD_CONFIG"))
+                self.assertIn("outside of what may be read here", attempt["message"])
 
     def test_nothing_of_it_reaches_a_command_line_or_an_environment(self):
         hostile = self.data / "a b;$(touch pwned)`touch pwned`&--trainer=pwned.txt"

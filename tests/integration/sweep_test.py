@@ -47,7 +47,7 @@ class WholeSweep(unittest.TestCase):
             self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 601)))
         text = self.cluster.metrics(worker)
         for name in ("mixln_loss", "mixln_eval_loss", "mixln_perplexity", "mixln_learning_rate", "mixln_gradient_norm",
-                     "mixln_layer_gradient_norm", "mixln_layer_activation_variance",
+                     "mixln_layer_gradient_norm", "mixln_layer_activation_variance", "mixln_layer_update_ratio",
                      "mixln_model_flops_utilization", "mixln_tokens_per_second", "mixln_step", "mixln_tokens_total"):
             self.assertRegex(text, rf'(?m)^{name}\{{[^}}]*sweep="alpha"[^}}]*\}} ')
         text = self.cluster.metrics(self.cluster.coordinator)

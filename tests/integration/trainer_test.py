@@ -72,6 +72,9 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual(first["lr"], 0)
         self.assertEqual(len(first["layer_gradient_norms"]), 2)
         self.assertEqual(len(first["layer_activation_variances"]), 2)
+        self.assertEqual(first["layer_update_ratios"], [0, 0])  # a learning rate of 0 moves nothing
+        for ratio in last["layer_update_ratios"]:
+            self.assertTrue(0 < ratio < 1, ratio)
         self.assertEqual(int(last["tokens"]), STEPS * 16 * 32)
         self.assertAlmostEqual(last["lr"], 0.002)
 

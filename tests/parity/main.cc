@@ -16,7 +16,8 @@
 // with --gloo, which takes its share of each batch's rows and writes result-R.json and output-R.f32: "begin"
 // and "elements" of a tensor say which of its elements it owns.
 //
-// "micro" rows of a rank are computed at once; 0: all. Every batch with an "lr" is followed by an update.
+// "micro" rows of a rank are computed at once; 0: all. Every batch with an "lr" is followed by an update;
+// with "measure", result.json has "layer_update_ratios" of each.
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <c10/core/CPUAllocator.h>
@@ -247,7 +248,11 @@ void Run(const std::string& folder, fsdp::Collectives* ranks, CountingAllocator&
       for (const auto& gradient : engine.Gradients())
         write("gradient:" + gradient.name, gradient.shape, gradient.begin, gradient.gradient);
     }
-    if (batch.lr) result["gradient_norms"].push_back(engine.Update(*batch.lr, false).gradient_norm);
+    if (batch.lr) {
+      const auto report = engine.Update(*batch.lr, request.at("measure"));
+      result["gradient_norms"].push_back(report.gradient_norm);
+      result["layer_update_ratios"].push_back(report.layer_update_ratios);
+    }
     first = false;
   }
   if (wanted("parameters")) {

@@ -38,7 +38,7 @@ def batch(m, rows, time, seed=0, mask=False, lr=None):
     return dict(tokens=tokens, mask=keep, lr=lr)
 
 
-def write(folder, m, batches, weights=None, outputs=(), threads=1, initialize=False, micro=0):
+def write(folder, m, batches, weights=None, outputs=(), threads=1, initialize=False, micro=0, measure=False):
     entries = []
     for b in batches:
         entry = dict(batch=b["tokens"].shape[0], time=b["tokens"].shape[1] - 1, mask=b["mask"] is not None)
@@ -47,7 +47,7 @@ def write(folder, m, batches, weights=None, outputs=(), threads=1, initialize=Fa
         entries.append(entry)
     tensors = [dict(name=n, shape=list(w.shape)) for n, w in (weights or {}).items()]
     request = dict(model=m, threads=threads, tensors=tensors, batches=entries, outputs=list(outputs),
-                   initialize=initialize, micro=micro)
+                   initialize=initialize, micro=micro, measure=measure)
     with open(os.path.join(folder, "request.json"), "w") as f:
         json.dump(request, f)
 

@@ -22,7 +22,7 @@ CASES = [
 
 def request(m, rows, micro):
     batches = [mixln.batch(m, rows, 13, seed=step, mask=step % 2 == 1, lr=1e-3) for step in range(STEPS)]
-    return (m, batches), dict(outputs=["parameters", "gradients"], micro=micro)
+    return (m, batches), dict(outputs=["parameters", "gradients"], micro=micro, measure=True)
 
 
 class Sharding(unittest.TestCase):
@@ -36,6 +36,9 @@ class Sharding(unittest.TestCase):
                     self.assertLessEqual(abs(a / b - 1), loss_bound, f"loss of step {step}")
                 for a, b in zip(found["gradient_norms"], expected["gradient_norms"], strict=True):
                     self.assertLessEqual(abs(a / b - 1), 20 * loss_bound)
+                for a, b in zip(found["layer_update_ratios"], expected["layer_update_ratios"], strict=True):
+                    for mine, theirs in zip(a, b, strict=True):
+                        self.assertLessEqual(abs(mine / theirs - 1), weight_bound)
                 self.assertEqual(found["parameters"], expected["parameters"])
                 self.assertEqual(set(found["tensors"]), set(expected["tensors"]))
                 for name, tensor in expected["tensors"].items():
@@ -100,6 +103,7 @@ class Sharding(unittest.TestCase):
                 with self.subTest(what, bf16=bf16):
                     self.assertEqual(shared["losses"], gloo["losses"])
                     self.assertEqual(shared["gradient_norms"], gloo["gradient_norms"])
+                    self.assertEqual(shared["layer_update_ratios"], gloo["layer_update_ratios"])
                     for name, tensor in shared["tensors"].items():
                         self.assertTrue(tensor.equal(gloo["tensors"][name]), name)
 

@@ -57,7 +57,8 @@ Agent::Agent(AgentOptions options, StateFolder state)
     : options_(std::move(options)),
       state_(std::move(state)),
       preparer_(
-          {options_.prepare, state_.root() / "prepare", options_.artifacts / "data", options_.data_roots}) {}
+          {options_.prepare, state_.root() / "prepare", options_.artifacts / "data", options_.data_roots}),
+      metrics_(std::make_shared<TrialMetrics>(options_.keep_series)) {}
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Open(AgentOptions options) {
   options.artifacts = fs::absolute(options.artifacts).lexically_normal();

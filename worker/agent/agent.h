@@ -41,7 +41,8 @@ struct AgentOptions {
   std::string ranks_address = "127.0.0.1";  // IPv4, where ranks on other hosts reach the ranks here
   base::Duration stop_grace = base::Seconds(30);
   pulse::HangLimits hang;
-  size_t keep_logs = 500;  // attempts that are over and whose logs are kept
+  base::Duration keep_series = base::Seconds(300);  // of /metrics, after their rank's end
+  size_t keep_logs = 500;                           // attempts that are over and whose logs are kept
 };
 
 class Agent {
@@ -111,7 +112,7 @@ class Agent {
   AgentOptions options_;
   StateFolder state_;
   Preparer preparer_;
-  std::shared_ptr<TrialMetrics> metrics_ = std::make_shared<TrialMetrics>();
+  std::shared_ptr<TrialMetrics> metrics_;
   std::map<session::AttemptKey, Run> runs_;
 };
 

@@ -64,6 +64,8 @@ void TrialMetrics::Record(const session::AttemptKey& key, const v1::RankEvent& e
     if (!norms.empty()) it->second.layer_gradient_norms.assign(norms.begin(), norms.end());
     const auto& variances = event.step_done().layer_activation_variances();
     if (!variances.empty()) it->second.layer_activation_variances.assign(variances.begin(), variances.end());
+    const auto& ratios = event.step_done().layer_update_ratios();
+    if (!ratios.empty()) it->second.layer_update_ratios.assign(ratios.begin(), ratios.end());
   }
   if (event.has_eval_done()) it->second.last_eval = event.eval_done();
 }
@@ -87,7 +89,7 @@ void TrialMetrics::Show(bool visible) {
 void TrialMetrics::Tick(base::Time now) {
   const std::lock_guard lock(mutex_);
   std::erase_if(series_, [&](const auto& entry) {
-    return entry.second.ended && now >= *entry.second.ended + kKeepAfterEnd;
+    return entry.second.ended && now >= *entry.second.ended + keep_after_end_;
   });
 }
 
@@ -105,16 +107,21 @@ std::vector<MetricFamily> TrialMetrics::Collect() const {
   MetricFamily perplexity = Family("mixln_perplexity", "Perplexity of the last evaluation.");
   MetricFamily learning_rate = Family("mixln_learning_rate", "Learning rate of the last step.");
   MetricFamily gradient_norm =
-      Family("mixln_gradient_norm", "Global gradient norm of the last step, before clipping.");
+      Family("mixln_gradient_norm", "Global L2 gradient norm of the last step, before clipping.");
   MetricFamily layer_norms =
       Family("mixln_layer_gradient_norm",
-             "Gradient norm of each layer, first layer 0, at the last step that measured it.");
-  MetricFamily layer_variances = Family("mixln_layer_activation_variance",
-                                        "Variance over the channels of each layer's output, averaged over "
-                                        "tokens, first layer 0, at the last step that measured it.");
+             "L2 gradient norm over each layer's parameters before clipping, first layer 0, at the last "
+             "step that measured it.");
+  MetricFamily layer_variances =
+      Family("mixln_layer_activation_variance",
+             "Variance of each layer's output over its channels, averaged over the "
+             "tokens that count, first layer 0, at the last step that measured it.");
+  MetricFamily layer_ratios = Family("mixln_layer_update_ratio",
+                                     "L2 norm of the update of each layer's parameters over that of the "
+                                     "parameters, first layer 0, at the last step that measured it.");
   MetricFamily utilization =
       Family("mixln_model_flops_utilization",
-             "Model FLOPs of the last step over what a large matrix product reaches here, 0 to 1.");
+             "Model FLOPs of the last step over what a large matrix product reaches here.");
   MetricFamily speed = Family("mixln_tokens_per_second", "Tokens a second of the last step.");
   MetricFamily step = Family("mixln_step", "Optimizer updates done.");
   MetricFamily attempt = Family(
@@ -146,21 +153,22 @@ std::vector<MetricFamily> TrialMetrics::Collect() const {
       }
       SampleLayers(layer_norms, labels, series.layer_gradient_norms);
       SampleLayers(layer_variances, labels, series.layer_activation_variances);
+      SampleLayers(layer_ratios, labels, series.layer_update_ratios);
     }
   }
-  MetricFamily slots = Family("mixln_worker_slots", "Slots of this worker by state.");
+  MetricFamily slots = Family("mixln_worker_slots", "Slots of this worker, by state: busy or free.");
   Sample(slots, {{"state", "busy"}}, busy_slots_);
   Sample(slots, {{"state", "free"}}, free_slots_);
   MetricFamily connected =
       Family("mixln_worker_connected", "1 while the coordinator has welcomed this worker, else 0.");
   Sample(connected, {}, connected_ ? 1 : 0);
-  MetricFamily build = Family("mixln_build_info", "Always 1; the label says which release this is.");
+  MetricFamily build = Family("mixln_build_info", "1; the label says which release runs.");
   Sample(build, {{"version", std::string(base::version::kVersion)}}, 1);
 
   std::vector<MetricFamily> families;
   for (MetricFamily* family :
        {&loss, &eval_loss, &perplexity, &learning_rate, &gradient_norm, &layer_norms, &layer_variances,
-        &utilization, &speed, &step, &attempt, &tokens, &slots, &connected, &build})
+        &layer_ratios, &utilization, &speed, &step, &attempt, &tokens, &slots, &connected, &build})
     if (!family->metric.empty()) families.push_back(std::move(*family));
   return families;
 }

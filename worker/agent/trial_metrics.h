@@ -1,6 +1,7 @@
 // The Prometheus series of the trials whose rank 0 is here. They say what the rank recorded last; they stay
-// for five minutes after its end, so that the last values are scraped, and are hidden while the worker cannot
-// know that its attempts are still the live ones (docs/architecture.md §5, §10).
+// for a while after its end (five minutes unless it is said otherwise), so that the last values are scraped,
+// and are hidden while the worker cannot know that its attempts are still the live ones (docs/architecture.md
+// §5, §10).
 #pragma once
 
 #include <prometheus/collectable.h>
@@ -23,8 +24,8 @@ namespace mixln::worker::agent {
 // Thread-safe: the exposer collects on threads of its own.
 class TrialMetrics : public prometheus::Collectable {
  public:
-  // How long series outlive their rank.
-  static constexpr base::Duration kKeepAfterEnd = base::Seconds(300);
+  // `keep_after_end`: how long series outlive their rank.
+  explicit TrialMetrics(base::Duration keep_after_end) : keep_after_end_(keep_after_end) {}
 
   void Add(const session::AttemptKey& key, const v1::TrialLabels& labels);
   void Record(const session::AttemptKey& key, const v1::RankEvent& event);
@@ -49,9 +50,11 @@ class TrialMetrics : public prometheus::Collectable {
     double peak_flops = 0;
     std::vector<double> layer_gradient_norms;
     std::vector<double> layer_activation_variances;
+    std::vector<double> layer_update_ratios;
     std::optional<base::Time> ended;
   };
 
+  const base::Duration keep_after_end_;
   mutable std::mutex mutex_;
   std::map<session::AttemptKey, Series> series_;
   bool visible_ = true;

@@ -8,8 +8,11 @@
 #include <chrono>
 #include <iomanip>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "worker/trainer/diagnostics/activation_variance.h"
 #include "worker/trainer/diagnostics/flops.h"
+#include "worker/trainer/events/event_log.h"
 
 namespace mixln::worker::trainer::bench {
 namespace {
@@ -38,6 +41,7 @@ class Bench {
     const int64_t own = work.rows * (rank + 1) / world_size - work.rows * rank / world_size;
     tokens_ = at::randint(work.engine.vocab_size, {std::max<int64_t>(own, 1), work.time + 1}, at::kLong);
     if (own == 0) mask_ = at::zeros({1, work.time}, at::kByte);
+    if (rank == 0 && !work.events.empty()) events_.emplace(work.events);
     engine_->InitializeFromBatch({tokens_});
     Step();
     start_seconds_ = Now() - started_;
@@ -45,8 +49,21 @@ class Bench {
 
   double Step() {
     const double before = Now();
-    engine_->ForwardBackward(tokens_, mask_, static_cast<double>(work_.rows * work_.time));
-    engine_->Update(kLearningRate, false);
+    ++step_;
+    const bool measure = work_.measure_every > 0 && step_ % work_.measure_every == 0;
+    const auto targets = static_cast<double>(work_.rows * work_.time);
+    diagnostics::ActivationVariance variance;
+    const double loss = engine_->ForwardBackward(tokens_, mask_, targets, measure ? &variance : nullptr);
+    const engine::UpdateReport report = engine_->Update(kLearningRate, measure);
+    if (events_) {
+      events_->Append(Now(), step_,
+                      events::StepDone{.loss = loss / targets,
+                                       .lr = kLearningRate,
+                                       .gradient_norm = report.gradient_norm,
+                                       .layer_gradient_norms = report.layer_gradient_norms,
+                                       .layer_activation_variances = variance.Mean(),
+                                       .layer_update_ratios = report.layer_update_ratios});
+    }
     return Now() - before;
   }
 
@@ -60,6 +77,8 @@ class Bench {
   std::unique_ptr<engine::Engine> engine_;
   at::Tensor tokens_;
   at::Tensor mask_;
+  std::optional<events::EventLog> events_;
+  int64_t step_ = 0;
 };
 
 }  // namespace

@@ -1,11 +1,12 @@
 // How fast a model trains here: `mixln-trainer bench`. No data, no checkpoints, no coordinator: random
-// tokens.
+// tokens; diagnostics and events only where they are asked for.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <istream>
 #include <ostream>
+#include <string>
 
 #include "worker/trainer/diagnostics/phase.h"
 #include "worker/trainer/engine/engine.h"
@@ -15,9 +16,11 @@ namespace mixln::worker::trainer::bench {
 
 struct Work {
   engine::EngineOptions engine;
-  int64_t rows = 8;    // of a step, over all ranks
-  int64_t time = 256;  // tokens of a row
-  int threads = 0;     // 0: as many as there are cores
+  int64_t rows = 8;       // of a step, over all ranks
+  int64_t time = 256;     // tokens of a row
+  int threads = 0;        // 0: as many as there are cores
+  int measure_every = 0;  // steps between measurements of the layers, as a trial makes them; 0: none
+  std::string events;     // file to append each step's event to, as a trial does; empty: none
 };
 
 struct Report {

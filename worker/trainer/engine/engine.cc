@@ -175,16 +175,19 @@ UpdateReport Engine::Update(double lr, bool measure_layers) {
   const std::vector<double> squares = optim::SquaredGradientNorms(units, impl_->ranks);
   UpdateReport report;
   report.gradient_norm = std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
-  if (measure_layers) {  // the first unit is the embedding's, the last the head's
-    for (size_t layer = 1; layer + 1 < squares.size(); ++layer) {
-      report.layer_gradient_norms.push_back(std::sqrt(squares[layer]));
-    }
-  }
   impl_->Refresh();
+  std::vector<optim::Movement> movements;
   optim::AdamW(units, {options.beta1, options.beta2, options.adam_eps, options.weight_decay}, lr,
-               ++impl_->updates, optim::ClipScale(report.gradient_norm, options.clip_norm));
+               ++impl_->updates, optim::ClipScale(report.gradient_norm, options.clip_norm),
+               measure_layers ? &movements : nullptr);
   for (fsdp::Unit* unit : units) unit->Release();  // what was gathered is old
   impl_->updated = true;
+  if (measure_layers) {  // the first unit is the embedding's, the last the head's
+    for (size_t layer = 1; layer + 1 < squares.size(); ++layer)
+      report.layer_gradient_norms.push_back(std::sqrt(squares[layer]));
+    const std::vector<double> ratios = optim::UpdateRatios(movements, impl_->ranks);
+    report.layer_update_ratios.assign(ratios.begin() + 1, ratios.end() - 1);
+  }
   return report;
 }
 

@@ -69,8 +69,10 @@ struct NamedGradient {
 
 struct UpdateReport {
   double gradient_norm = 0;  // over all parameters, before clipping
-  std::vector<double>
-      layer_gradient_norms;  // over each decoder layer's parameters, before clipping; empty unless asked for
+  // Over each decoder layer's parameters; empty unless asked for. The gradient's norm is that before
+  // clipping; the update's ratio is what optim::UpdateRatios says.
+  std::vector<double> layer_gradient_norms;
+  std::vector<double> layer_update_ratios;
 };
 
 // A model with its optimizer: everything between token ids and updated weights. One thread uses it at a time;

@@ -52,7 +52,8 @@ Payload PayloadOf(const StepDone& event) {
            {"tokens_per_second", Double(event.tokens_per_second)},
            {"layer_gradient_norms", Doubles(event.layer_gradient_norms)},
            {"layer_activation_variances", Doubles(event.layer_activation_variances)},
-           {"unigram_loss", Double(event.unigram_loss)}}};
+           {"unigram_loss", Double(event.unigram_loss)},
+           {"layer_update_ratios", Doubles(event.layer_update_ratios)}}};
 }
 
 Payload PayloadOf(const EvalDone& event) {

@@ -29,6 +29,7 @@ struct StepDone {
   std::vector<double> layer_gradient_norms;
   std::vector<double> layer_activation_variances;
   double unigram_loss = 0;
+  std::vector<double> layer_update_ratios;
 };
 
 struct EvalDone {

@@ -185,8 +185,7 @@ void Unit::Refresh() {
 }
 
 double Unit::SquaredGradient() const {
-  const bool first = sharding_.ranks == nullptr || sharding_.ranks->rank() == 0;
-  return SumOfSquares(matrices_.gradient) + (first ? SumOfSquares(vectors_.gradient) : 0.0);
+  return SumOfSquares(matrices_.gradient) + (counts_vectors() ? SumOfSquares(vectors_.gradient) : 0.0);
 }
 
 void Initialize(Unit& unit, const std::vector<ParameterSpec>& parameters, uint64_t seed) {

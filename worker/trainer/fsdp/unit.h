@@ -108,6 +108,9 @@ class Unit {
   // All vectors' gradients, fp32, flat: what is summed over ranks before an update.
   const at::Tensor& vector_gradients() const { return vectors_.gradient; }
 
+  // Whether this rank counts vectors in sums over ranks, which all have them: rank 0 does.
+  bool counts_vectors() const { return sharding_.ranks == nullptr || sharding_.ranks->rank() == 0; }
+
   // Sum of squares of the gradient that is owned, over all ranks' parts together once: vectors count on rank
   // 0 only. Fixed blocks: the same bits whatever the number of threads.
   double SquaredGradient() const;

@@ -6,6 +6,11 @@
 #include "worker/trainer/kernels/vector.h"
 
 namespace mixln::worker::trainer::kernels {
+namespace {
+
+constexpr int64_t kBlock = 1024;  // whose sum is in fp32
+
+}  // namespace
 
 MIXLN_CLONES void AdamWUpdate(const AdamWStep& step, float* __restrict__ weight, float* __restrict__ gradient,
                               float* __restrict__ exp_avg, float* __restrict__ exp_avg_sq,
@@ -31,12 +36,22 @@ MIXLN_CLONES void AdamWUpdate(const AdamWStep& step, float* __restrict__ weight,
 }
 
 MIXLN_CLONES double SumOfSquares(const float* x, int64_t count) {
-  constexpr int64_t kBlock = 1024;
   double total = 0;
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const float* block = x + begin;
     total += static_cast<double>(
         SumOf(std::min(kBlock, count - begin), [block](int64_t i) { return block[i] * block[i]; }));
+  }
+  return total;
+}
+
+MIXLN_CLONES double SumOfSquaredDifferences(const float* x, const float* y, int64_t count) {
+  double total = 0;
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const float* a = x + begin;
+    const float* b = y + begin;
+    total += static_cast<double>(
+        SumOf(std::min(kBlock, count - begin), [a, b](int64_t i) { return (a[i] - b[i]) * (a[i] - b[i]); }));
   }
   return total;
 }

@@ -25,4 +25,7 @@ void AdamWUpdate(const AdamWStep& step, float* weight, float* gradient, float* e
 // Σ x², summed in fp32 over fixed blocks and in fp64 over those.
 double SumOfSquares(const float* x, int64_t count);
 
+// Σ (x − y)², likewise.
+double SumOfSquaredDifferences(const float* x, const float* y, int64_t count);
+
 }  // namespace mixln::worker::trainer::kernels

@@ -218,6 +218,7 @@ void Trainer::TrainStep() {
     engine_time_ += base::ReadClock().steady - update;
     done.gradient_norm = report.gradient_norm;
     done.layer_gradient_norms = report.layer_gradient_norms;
+    done.layer_update_ratios = report.layer_update_ratios;
     done.layer_activation_variances = variance.Mean();
   }
   progress_.tokens += targets;

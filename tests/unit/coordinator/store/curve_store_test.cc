@@ -97,6 +97,8 @@ TEST_F(CurveStoreTest, StepsAndEvaluationsBecomeCurves) {
   done->add_layer_gradient_norms(0.25);
   done->add_layer_gradient_norms(0.75);
   done->add_layer_activation_variances(1.5);
+  done->add_layer_update_ratios(0.001);
+  done->add_layer_update_ratios(0.002);
   EXPECT_EQ(Store(rank.Take()), 5U);
   EXPECT_THAT(Read("loss").steps(), ElementsAre(1, 2, 3));
   EXPECT_THAT(Read("loss").values(), ElementsAre(5.5, 5.25, 0.0));
@@ -109,6 +111,7 @@ TEST_F(CurveStoreTest, StepsAndEvaluationsBecomeCurves) {
   EXPECT_THAT(Read("layer_gradient_norm/2").steps(), ElementsAre(3));
   EXPECT_THAT(Read("layer_gradient_norm/2").values(), ElementsAre(0.75));
   EXPECT_THAT(Read("layer_activation_variance/1").values(), ElementsAre(1.5));
+  EXPECT_THAT(Read("layer_update_ratio/2").values(), ElementsAre(0.002));
 }
 
 TEST_F(CurveStoreTest, AnAttemptSupersedesWhatIsLaterThanItsStart) {
@@ -222,6 +225,7 @@ TEST(IsMetric, KnowsTheNamesThatAreRecorded) {
   EXPECT_TRUE(IsMetric("bits_per_byte"));
   EXPECT_TRUE(IsMetric("layer_gradient_norm/12"));
   EXPECT_TRUE(IsMetric("layer_activation_variance/1"));
+  EXPECT_TRUE(IsMetric("layer_update_ratio/1"));
   EXPECT_FALSE(IsMetric("layer_gradient_norm/0"));
   EXPECT_FALSE(IsMetric("layer_gradient_norm"));
   EXPECT_FALSE(IsMetric("los"));

@@ -31,5 +31,21 @@ TEST(Limiter, BoundsTheOpenCallsOfEach) {
   EXPECT_TRUE(limiter.Admit("ada", kStart).ok());
 }
 
+TEST(Limiter, ForgetsWhoHasBeenSilentAndNobodyElse) {
+  Limiter limiter({.calls_per_second = 1, .burst = 2, .open_calls = 2});
+  limiter.Begin("open");
+  for (size_t i = 0; i < 2 * Limiter::kRemembered; ++i)
+    EXPECT_TRUE(limiter.Admit(std::to_string(i), kStart + std::chrono::milliseconds(i)).ok());
+  EXPECT_LT(limiter.callers(), 2 * Limiter::kRemembered);
+  const auto later = kStart + std::chrono::hours(1);
+  EXPECT_TRUE(limiter.Admit("busy", later).ok());
+  EXPECT_TRUE(limiter.Admit("busy", later).ok());
+  for (size_t i = 0; i < 4 * Limiter::kRemembered; ++i)
+    EXPECT_TRUE(limiter.Admit("new " + std::to_string(i), later).ok());
+  EXPECT_FALSE(limiter.Admit("busy", later).ok());
+  limiter.Begin("open");
+  EXPECT_TRUE(absl::IsResourceExhausted(limiter.Admit("open", later)));
+}
+
 }  // namespace
 }  // namespace mixln::services::access

@@ -26,6 +26,7 @@ class TrialMetricsTest : public testing::Test {
     event.set_step(12);
     event.mutable_step_done()->set_tokens_per_second(125);
     event.mutable_step_done()->add_layer_activation_variances(1.5);
+    event.mutable_step_done()->add_layer_update_ratios(0.0625);
     event.mutable_step_done()->set_loss(3.5);
     event.mutable_step_done()->set_tokens(768);
     event.mutable_step_done()->add_layer_gradient_norms(0.5);
@@ -35,7 +36,7 @@ class TrialMetricsTest : public testing::Test {
   std::string Text() const { return prometheus::TextSerializer().Serialize(metrics_.Collect()); }
 
   const session::AttemptKey key_ = session::KeyOf(MakeReserve(1));
-  TrialMetrics metrics_;
+  TrialMetrics metrics_{Seconds(300)};
 };
 
 constexpr char kLabels[] = R"({sweep="sweep",trial="sweep-0",placement="mix",alpha="0.25",seed="7"})";
@@ -49,6 +50,8 @@ TEST_F(TrialMetricsTest, SaysWhatTheRankRecordedLast) {
   EXPECT_THAT(text, HasSubstr(R"(seed="7",layer="1"} 0.25)"));
   EXPECT_THAT(text, HasSubstr("mixln_layer_activation_variance{"));
   EXPECT_THAT(text, HasSubstr(R"(seed="7",layer="0"} 1.5)"));
+  EXPECT_THAT(text, HasSubstr("mixln_layer_update_ratio{"));
+  EXPECT_THAT(text, HasSubstr(R"(seed="7",layer="0"} 0.0625)"));
   // 125 tokens a second of 2 million operations each are a quarter of a thousand million.
   EXPECT_THAT(text, HasSubstr(std::string("mixln_model_flops_utilization") + kLabels + " 0.25\n"));
   EXPECT_THAT(text, Not(HasSubstr("mixln_perplexity"))) << "no evaluation yet";

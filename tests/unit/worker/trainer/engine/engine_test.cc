@@ -131,6 +131,31 @@ TEST(Engine, ReportsNormsOfEachLayer) {
   }
 }
 
+// By the same sums over the masters before and after, in fp64.
+TEST(Engine, ReportsHowFarTheUpdateMovedEachLayer) {
+  EngineOptions options = Small(false);
+  options.weight_decay = 0.1;
+  Engine engine(options);
+  engine.ForwardBackward(Tokens(2, 7), at::Tensor(), 12);
+  std::vector<at::Tensor> before;
+  for (const NamedState& state : engine.States()) before.push_back(state.master.to(at::kDouble));
+  const UpdateReport report = engine.Update(1e-2, true);
+  ASSERT_EQ(report.layer_update_ratios.size(), 2U);
+  const std::vector<NamedState> states = engine.States();
+  for (size_t layer = 0; layer < 2; ++layer) {
+    double update = 0;
+    double weight = 0;
+    for (size_t i = 0; i < states.size(); ++i) {
+      if (states[i].name.find("layers." + std::to_string(layer) + ".") == std::string::npos) continue;
+      update += (states[i].master.to(at::kDouble) - before[i]).pow(2).sum().item<double>();
+      weight += before[i].pow(2).sum().item<double>();
+    }
+    EXPECT_NEAR(report.layer_update_ratios[layer], std::sqrt(update / weight),
+                1e-6 * std::sqrt(update / weight));
+  }
+  EXPECT_TRUE(engine.Update(1e-2, false).layer_update_ratios.empty());
+}
+
 TEST(Engine, ReportsTheVarianceOfEachLayersOutput) {
   Engine engine(Small(false));
   diagnostics::ActivationVariance variance;

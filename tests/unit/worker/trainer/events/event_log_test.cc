@@ -49,7 +49,7 @@ class EventLogTest : public testing::Test {
 TEST_F(EventLogTest, WritesWhatProtobufReads) {
   EventLog log(path_);
   log.Append(1700000000.25, 0, Started{1000, 5, "cpu avx2, 2 threads", 5'000'000'000, 412.5, 3.5e8, 2e11});
-  log.Append(2, 6, StepDone{3.25, 1e-3, 0.5, 4096, 12345.5, {0.1, 0.2}, {0.5, 1.5}, 3.5});
+  log.Append(2, 6, StepDone{3.25, 1e-3, 0.5, 4096, 12345.5, {0.1, 0.2}, {0.5, 1.5}, 3.5, {1e-3, 2e-3}});
   log.Append(3, 6, EvalDone{2.5, std::exp(2.5), 1.5, 9000});
   log.Append(4, 6, CheckpointDone{"checkpoints/step-000000006", 77});
   log.Append(5, 6, Finished{12.5});
@@ -75,6 +75,7 @@ TEST_F(EventLogTest, WritesWhatProtobufReads) {
   EXPECT_EQ(events[1].step_done().unigram_loss(), 3.5);
   EXPECT_THAT(events[1].step_done().layer_gradient_norms(), testing::ElementsAre(0.1, 0.2));
   EXPECT_THAT(events[1].step_done().layer_activation_variances(), testing::ElementsAre(0.5, 1.5));
+  EXPECT_THAT(events[1].step_done().layer_update_ratios(), testing::ElementsAre(1e-3, 2e-3));
   EXPECT_EQ(events[2].eval_done().perplexity(), std::exp(2.5));
   EXPECT_EQ(events[2].eval_done().bits_per_byte(), 1.5);
   EXPECT_EQ(events[2].eval_done().tokens(), 9000);
