@@ -1,236 +1,231 @@
-"""The engine's speed against what its users could pick instead, in turns in one run.
+"""The engine's speed against what its users could pick instead: all that docs/performance.md says of it, with one command.
 
-    .venv/bin/python tests/bench/engine.py BUILD/bin/mixln-trainer [--model 71m] [--precision bf16] [--rounds 5] [--json FILE]
+    .venv/bin/python tests/bench/engine.py build/release/bin/mixln-trainer            # everything, to docs/measurements/engine
+    .venv/bin/python tests/bench/engine.py build/release/bin/mixln-trainer 9m 9m-placement --to /tmp/measured
 
-Ours is Mix-LN with a quarter of the layers Post-LN; all layers Pre-LN beside it.
-Peers: Hugging Face's LlamaForCausalLM with fused AdamW, eager and under torch.compile, in fp32, pure bf16 and bf16 autocast;
-with --ranks 2, PyTorch's FSDP2 over Gloo. The limit: the time of the step's weight products alone, as at::mm. A step is
-forward, backward, clipping to norm 1 and update of 8 x 256 tokens. Prints each one's median and how many times as fast ours
-is, as the median and the range of the rounds' ratios. Leave the machine alone while it runs.
+A comparison lets its contestants take turns, several rounds after a warm-up, and writes a JSON file; one that has its file already
+is skipped, so that an interrupted run goes on where it was. At the end the tables are drawn from all files (engine_tables.py).
+Ours is Mix-LN with a quarter of the layers Post-LN. A step is forward, backward, clipping to norm 1 and update of 8 x 256 tokens.
+Leave the machine alone while it runs; each file records how busy others kept it.
 """
 import argparse
+import datetime
 import json
-import multiprocessing
 import os
-import resource
-import statistics
+import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
-ROWS, TIME, VOCAB = 8, 256, 32000
-MODELS = {  # hidden, MLP, heads, layers, vocabulary
-    "demo": (96, 256, 4, 8, 1024), "9m": (128, 352, 4, 4, VOCAB), "71m": (512, 1368, 8, 12, VOCAB), "130m": (768, 2048, 12, 12, VOCAB)}
+import contestants
+import engine_tables
+from shapes import MODELS
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PATIENCE = 4  # times as slow as ours: then a contestant's warm-up is all that is measured of it
+
+LARGEST = {"demo": 2, "9m": 3, "71m": 5, "130m": 8}  # GB of a contestant at most
 
 
-def reference_model(name):
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-    hidden, inner, heads, layers, vocab = MODELS[name]
-    torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=vocab, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads,
-        max_position_embeddings=TIME, rms_norm_eps=1e-6, tie_word_embeddings=False, use_cache=False, attn_implementation="sdpa"))
+def say(text):
+    print(f"{datetime.datetime.now():%H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 
-def peer_steps(name, kind, compiled, ranks, rank):
-    """A function that trains one step. `kind`: fp32, bf16 (weights too) or autocast."""
-    import torch
-    model = reference_model(name)
-    if kind == "bf16":
-        model = model.to(torch.bfloat16)
-    if ranks > 1:
-        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if kind == "autocast" else MixedPrecisionPolicy()
-        for layer in model.model.layers:
-            fully_shard(layer, mp_policy=policy)
-        fully_shard(model, mp_policy=policy)
-        kind = "sharded"
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
-    call = torch.compile(model) if compiled else model
-    own = ROWS * (rank + 1) // ranks - ROWS * rank // ranks
-    tokens = torch.randint(MODELS[name][4], (own, TIME + 1))
-
-    def step():
-        with torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
-            logits = call(tokens[:, :-1]).logits
-            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    return step
+def cpu_flags():
+    with open("/proc/cpuinfo") as f:
+        return next(line for line in f if line.startswith("flags")).split()
 
 
-def serve_peer(pipe, name, kind, compiled, threads, ranks, rank, port):
-    import torch
-    start = time.perf_counter()
-    torch.set_num_threads(threads)
-    if ranks > 1:
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(ranks))
-        torch.distributed.init_process_group("gloo")
-    step = peer_steps(name, kind, compiled, ranks, rank)
-    step()
-    pipe.send(time.perf_counter() - start)
-    while (count := pipe.recv()) is not None:
-        start = time.perf_counter()
-        for _ in range(count):
-            step()
-        pipe.send(time.perf_counter() - start)
-    pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+def machine():
+    with open("/proc/cpuinfo") as f:
+        model = next(line for line in f if line.startswith("model name")).split(":")[1].strip()
+    with open("/proc/meminfo") as f:
+        memory = int(f.readline().split()[1]) * 1024
+    flags = cpu_flags()
+    has = [name for name, flag in (("AMX", "amx_bf16"), ("AVX-512 with bf16", "avx512_bf16"), ("AVX-512", "avx512bw"), ("AVX2", "avx2")) if flag in flags]
+    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "instructions": (has or ["no vector instructions"])[0], "memory_bytes": memory}
 
 
-class Peer:
-    """Processes of their own, so that each one's memory and threads are its own."""
-
-    def __init__(self, name, kind, compiled, threads, ranks):
-        context = multiprocessing.get_context("spawn")
-        port = free_port()
-        self.pipes, self.processes = [], []
-        for rank in range(ranks):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=serve_peer, args=(theirs, name, kind, compiled, threads, ranks, rank, port))
-            process.start()
-            self.pipes.append(ours)
-            self.processes.append(process)
-        self.start_seconds = max(pipe.recv() for pipe in self.pipes)
-
-    def steps(self, count):
-        for pipe in self.pipes:
-            pipe.send(count)
-        return max(pipe.recv() for pipe in self.pipes)
-
-    def end(self):
-        for pipe in self.pipes:
-            pipe.send(None)
-        peak = sum(pipe.recv() for pipe in self.pipes)
-        for process in self.processes:
-            process.join()
-        return peak
+def available_gigabytes():
+    with open("/proc/meminfo") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("MemAvailable")) * 1024e-9
 
 
-class Ours:
-    def __init__(self, program, name, precision, threads, ranks, more=()):
-        hidden, inner, heads, layers, vocab = MODELS[name]
-        command = [program, "bench", "--serve", "--hidden", str(hidden), "--intermediate", str(inner), "--heads", str(heads),
-                   "--layers", str(layers), "--vocab", str(vocab), "--rows", str(ROWS), "--time", str(TIME), "--precision", precision,
-                   "--threads", str(threads), *more]
-        rendezvous = f"127.0.0.1:{free_port()}"
-        self.processes = [subprocess.Popen(
-            command + (["--rank", str(rank), "--world-size", str(ranks), "--rendezvous", rendezvous] if ranks > 1 else []),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for rank in range(ranks)]
-        start = time.perf_counter()
-        for process in self.processes:
-            assert process.stdout.readline().strip() == "ready"
-        self.start_seconds = time.perf_counter() - start
-
-    def steps(self, count):
-        for process in self.processes:
-            process.stdin.write(f"{count}\n")
-            process.stdin.flush()
-        return max(float(process.stdout.readline()) for process in self.processes)
-
-    def end(self):
-        peak = 0
-        for process in self.processes:
-            process.stdin.close()
-            peak += json.loads(process.stdout.readline())["peak_bytes"]
-            process.wait()
-        return peak
+def busy_cores(seconds=2.0):
+    """How many cores others keep busy now."""
+    def read():
+        with open("/proc/stat") as f:
+            values = [int(v) for v in f.readline().split()[1:9]]
+        return sum(values) - values[3] - values[4], sum(values)
+    busy, total = read()
+    time.sleep(seconds)
+    later_busy, later_total = read()
+    return (later_busy - busy) / max(later_total - total, 1) * os.cpu_count()
 
 
-def serve_limit(pipe, name, precision, threads):
-    import torch
-    torch.set_num_threads(threads)
-    hidden, inner, _, layers, vocab = MODELS[name]
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    products = [(3 * hidden, hidden, layers), (hidden, hidden, layers), (2 * inner, hidden, layers), (hidden, inner, layers), (vocab, hidden, 1)]
-    operands = [(torch.randn(ROWS * TIME, i).to(dtype), torch.randn(o, i).to(dtype), torch.randn(ROWS * TIME, o).to(dtype), n)
-                for o, i, n in products]
-    pipe.send(0.0)
-    while (count := pipe.recv()) is not None:
-        start = time.perf_counter()
-        for _ in range(count):
-            for x, w, dy, n in operands:
-                for _ in range(n):
-                    torch.mm(x, w.t())
-                    torch.mm(dy, w)
-                    torch.mm(dy.t(), x)
-        pipe.send(time.perf_counter() - start)
-    pipe.send(0)
+class Comparison:
+    """Contestants by name, the first being what the others are compared with."""
+
+    def __init__(self, name, model, makers, rounds, steps, minutes):
+        self.name, self.model, self.makers, self.rounds, self.step_count = name, model, makers, rounds, steps
+        self.minutes = minutes  # about, on two cores with AVX2
+
+    def measure(self):
+        running, measured = {}, {}
+        for name, make in self.makers.items():
+            say(f"{self.name}: starting {name}")
+            if available_gigabytes() < LARGEST[self.model]:
+                raise SystemExit(f"{self.name}: {name} may need {LARGEST[self.model]} GB more, but {available_gigabytes():.1f} are available")
+            running[name] = make()
+        warm = {name: contestant.steps(1) for name, contestant in running.items()}
+        first = warm[next(iter(warm))]
+        for name, seconds in warm.items():
+            measured[name] = [seconds] if seconds > PATIENCE * first else []
+        patient = [name for name in running if not measured[name]]
+        for number in range(self.rounds):
+            # One goes first in one round, last in the next: what grows or sinks steadily favours none.
+            for name in patient if number % 2 == 0 else reversed(patient):
+                say(f"{self.name}: round {number + 1} of {self.rounds}, {name}")
+                measured[name].append(running[name].steps(self.step_count) / self.step_count)
+        return {name: {"seconds_a_step": measured[name], "tokens_a_step": contestant.tokens, "start_seconds": contestant.start,
+                       "peak_bytes": contestant.end()} for name, contestant in running.items()}
 
 
-class Limit(Peer):
-    def __init__(self, name, precision, threads):
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve_limit, args=(theirs, name, precision, threads))
-        process.start()
-        self.pipes, self.processes = [ours], [process]
-        self.start_seconds = ours.recv()
+class Starts:
+    """Fresh processes in turns: from the start of one to its first step, and its memory after another. PyTorch is as it comes, and
+    torch.compile begins with nothing that it made before."""
+
+    def __init__(self, name, model, makers, rounds, minutes):
+        self.name, self.model, self.makers, self.rounds, self.step_count, self.minutes = name, model, makers, rounds, 1, minutes
+
+    def measure(self):
+        starts, peaks = {name: [] for name in self.makers}, {}
+        for number in range(self.rounds):
+            for name, make in self.makers.items():
+                say(f"{self.name}: round {number + 1} of {self.rounds}, {name}")
+                with tempfile.TemporaryDirectory() as cache:
+                    contestant = make(cache)
+                    starts[name].append(contestant.start)
+                    contestant.steps(1)
+                    peaks[name] = contestant.end()
+        return {name: {"starts": of_one, "peak_bytes": peaks[name]} for name, of_one in starts.items()}
 
 
-def free_port():
-    import socket
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def comparisons(program, threads):
+    """All of them, the most telling first."""
+    def ours(model, precision, *more):
+        return lambda: contestants.ours(program, model, precision, threads, more)
+
+    def peer(model, kind, compiled, ranks=1):
+        return lambda: contestants.peer(model, kind, compiled, threads // ranks, ranks)
+
+    def products(model, kind):
+        return lambda: contestants.products(model, kind, threads)
+
+    has_bf16 = "avx512bw" in cpu_flags()
+    limits = ["fp32", "bf16"] if has_bf16 else ["fp32"]
+    # bf16 without instructions for it is so slow in PyTorch that 9m's step says it all.
+    halves = list(MODELS) if has_bf16 else ["demo", "9m"]
+    found = []
+
+    def versus(model, rounds, steps, minutes):
+        all_fit = machine()["memory_bytes"] > 8e9 + 3e9 * LARGEST[model]  # ours twice, two peers, and what else runs
+        found.append(Comparison(model, model, {
+            "MixLN bf16": ours(model, "bf16"), **({"MixLN fp32": ours(model, "fp32")} if all_fit else {}),
+            **{f"products alone, {kind}": products(model, kind) for kind in limits},
+            "eager fp32": peer(model, "fp32", False), "compiled fp32": peer(model, "fp32", True)}, rounds, steps, minutes))
+        if model in halves:
+            found.append(Comparison(f"{model}-halves", model, {
+                "MixLN bf16": ours(model, "bf16"),
+                **{f"{'compiled' if compiled else 'eager'} {kind}": peer(model, kind, compiled)
+                   for kind in ("bf16", "autocast") for compiled in (False, True)}}, rounds, steps, minutes))
+
+    def ranks(model, rounds, steps, minutes):
+        for precision in ("bf16", "fp32"):
+            peers = {"fp32": ("fp32",), "bf16": ("autocast",) if has_bf16 else ()}[precision]
+            found.append(Comparison(f"{model}-ranks-{precision}", model, {
+                f"MixLN {precision}, 2 ranks": lambda precision=precision: contestants.our_ranks(program, model, precision, threads // 2, 2),
+                f"MixLN {precision}, one process": ours(model, precision),
+                **{f"FSDP2 {kind}{', compiled' if compiled else ''}": peer(model, kind, compiled, 2) for kind in peers for compiled in (False, True)}},
+                rounds, steps, minutes))
+
+    def trials(model, rounds, steps, minutes):
+        found.append(Comparison(f"{model}-trials", model, {
+            f"{threads} trials at once, a core each": lambda: contestants.our_trials(program, model, "bf16", threads),
+            f"one trial, {threads} cores": ours(model, "bf16")}, rounds, steps, minutes))
+
+    def placement(model, rounds, steps, minutes):
+        found.append(Comparison(f"{model}-placement", model, {
+            "Mix-LN": ours(model, "bf16"), "Pre-LN": ours(model, "bf16", "--placement", "pre")}, rounds, steps, minutes))
+
+    def metrics(model, rounds, steps, minutes):
+        found.append(Comparison(f"{model}-metrics", model, {
+            "a trial, with diagnostics, metrics and events": lambda: contestants.Trial(program, model, "bf16", threads),
+            "the engine alone": ours(model, "bf16", "--vocab", str(contestants.TRIAL_VOCAB))}, rounds, steps, minutes))
+
+    def starts(model, rounds, minutes):
+        found.append(Starts(f"{model}-start", model, {
+            "MixLN bf16": lambda cache: contestants.ours(program, model, "bf16", threads),
+            "eager fp32": lambda cache: contestants.fresh_peer(model, "fp32", False, threads, cache),
+            "compiled fp32": lambda cache: contestants.fresh_peer(model, "fp32", True, threads, cache)}, rounds, minutes))
+
+    versus("71m", 5, 1, 4)
+    ranks("71m", 3, 1, 3)
+    versus("demo", 7, 8, 3)
+    versus("9m", 7, 3, 3)
+    versus("130m", 3, 1, 5)
+    placement("71m", 6, 1, 2)
+    placement("9m", 15, 4, 1)
+    trials("71m", 3, 1, 1)
+    trials("9m", 7, 4, 1)
+    trials("demo", 7, 8, 1)
+    metrics("demo", 7, 100, 4)
+    starts("71m", 3, 6)
+    starts("9m", 3, 4)
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("--model", choices=MODELS, default="71m")
-    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16", help="ours")
-    parser.add_argument("--peers", default="all", help="a comma-separated part of the peers' names")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of all ranks together")
-    parser.add_argument("--ranks", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=3, help="of a round")
-    parser.add_argument("--json", help="write all numbers to this file")
+    parser.add_argument("program", help="mixln-trainer")
+    parser.add_argument("comparisons", nargs="*", help="names of some; none: all")
+    parser.add_argument("--list", action="store_true", help="print their names")
+    parser.add_argument("--to", type=pathlib.Path, default=ROOT / "docs/measurements/engine", help="folder of the JSON files")
+    parser.add_argument("--rounds", type=int, help="instead of each one's own")
+    parser.add_argument("--steps", type=int, help="of a round, instead of each one's own")
+    parser.add_argument("--draw", action="store_true", help="put the tables into docs/performance.md")
     args = parser.parse_args()
-    threads = max(1, args.threads // args.ranks)
-
-    makers = {f"MixLN {args.precision}": lambda: Ours(args.program, args.model, args.precision, threads, args.ranks)}
-    if args.ranks > 1:
-        makers["MixLN, one process"] = lambda: Ours(args.program, args.model, args.precision, args.threads, 1)
-        for kind in ("fp32", "autocast"):
-            makers[f"FSDP2 {kind}"] = lambda kind=kind: Peer(args.model, kind, False, threads, args.ranks)
-    else:
-        makers["MixLN, all layers Pre-LN"] = lambda: Ours(args.program, args.model, args.precision, threads, 1, ("--placement", "pre"))
-        makers["products alone, at::mm"] = lambda: Limit(args.model, args.precision, threads)
-        for kind in ("fp32", "bf16", "autocast"):
-            for compiled in (False, True):
-                makers[f"{'compiled' if compiled else 'eager'} {kind}"] = (
-                    lambda kind=kind, compiled=compiled: Peer(args.model, kind, compiled, threads, 1))
-    wanted = args.peers.split(",")
-    contestants = {}
-    for name, make in makers.items():
-        if args.peers == "all" or name.startswith("MixLN") or name.startswith("products") or name in wanted:
-            print(f"starting {name}", file=sys.stderr)
-            contestants[name] = make()
-    seconds = {name: [] for name in contestants}
-    for round_number in range(-1, args.rounds):  # the first one warms up
-        for name, contestant in contestants.items():
-            print(f"round {round_number + 1} of {args.rounds}: {name}", file=sys.stderr)
-            taken = contestant.steps(args.steps) / args.steps
-            if round_number >= 0:
-                seconds[name].append(taken)
-    peaks = {name: contestant.end() for name, contestant in contestants.items()}
-
-    ours = seconds[next(iter(seconds))]
-    print(f"{args.model}, {ROWS} x {TIME} tokens, {args.ranks} rank(s) of {threads} thread(s), {args.rounds} rounds of {args.steps} steps")
-    print(f"| {'':24s} | ms a step | tokens/s | ours is | range of the rounds | peak MB | to the end of the first step |")
-    print("|---|---|---|---|---|---|---|")
-    for name, values in seconds.items():
-        median = statistics.median(values)
-        ratios = [theirs / mine for theirs, mine in zip(values, ours)]
-        print(f"| {name:24s} | {1e3 * median:.1f} | {ROWS * TIME / median:.0f} | {statistics.median(ratios):.2f} x | "
-              f"{min(ratios):.2f} to {max(ratios):.2f} | {peaks[name] / 1e6:.0f} | {contestants[name].start_seconds:.1f} s |")
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump(dict(arguments=vars(args), seconds_a_step=seconds, peak_bytes=peaks,
-                           start_seconds={n: c.start_seconds for n, c in contestants.items()}), f, indent=1)
+    everything = {comparison.name: comparison for comparison in comparisons(args.program, os.cpu_count())}
+    if args.list:
+        print("\n".join(everything))
+        return
+    unknown = set(args.comparisons) - set(everything)
+    if unknown:
+        raise SystemExit(f"no such comparison: {', '.join(sorted(unknown))}; --list names them")
+    args.to.mkdir(parents=True, exist_ok=True)
+    wanted = [everything[name] for name in args.comparisons or everything]
+    waiting = [comparison for comparison in wanted if not (args.to / f"{comparison.name}.json").exists()]
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    pace = 1.0  # of this machine: minutes taken for a minute expected, so far
+    taken = expected = 0.0
+    for number, comparison in enumerate(waiting):
+        comparison.rounds, comparison.step_count = args.rounds or comparison.rounds, args.steps or comparison.step_count
+        left = sum(later.minutes for later in waiting[number:]) * pace
+        say(f"{comparison.name}: {number + 1} of {len(waiting)}, about {left:.0f} min left")
+        begin = time.perf_counter()
+        record = {"name": comparison.name, "model": comparison.model, "date": f"{datetime.date.today()}", "machine": machine(), "commit": commit,
+                  "busy_cores_before": round(busy_cores(), 2), "rounds": comparison.rounds, "steps_a_round": comparison.step_count,
+                  "contestants": comparison.measure(), "seconds": round(time.perf_counter() - begin)}
+        path = args.to / f"{comparison.name}.json"
+        path.with_suffix(".new").write_text(json.dumps(record, indent=1) + "\n")
+        shutil.move(path.with_suffix(".new"), path)
+        print(engine_tables.table(record), flush=True)
+        taken, expected = taken + record["seconds"] / 60, expected + comparison.minutes
+        pace = taken / expected
+    if args.draw:
+        engine_tables.draw(args.to, ROOT / "docs/performance.md")
 
 
 if __name__ == "__main__":

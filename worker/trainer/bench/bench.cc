@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 
 #include "worker/trainer/diagnostics/activation_variance.h"
 #include "worker/trainer/diagnostics/flops.h"
@@ -24,10 +27,21 @@ double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// A line of kibibytes in one of this process's own files; 0: there is none.
+int64_t BytesIn(const char* path, std::string_view name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(name)) return std::strtoll(line.c_str() + name.size(), nullptr, 10) * 1024;
+  }
+  return 0;
+}
+
+// What ranks share counts by this one's share of it.
 int64_t PeakBytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * int64_t{1024};
+  return usage.ru_maxrss * int64_t{1024} - BytesIn("/proc/self/status", "RssShmem:") +
+         BytesIn("/proc/self/smaps_rollup", "Pss_Shmem:");
 }
 
 // An engine with this rank's rows.
@@ -43,8 +57,12 @@ class Bench {
     if (own == 0) mask_ = at::zeros({1, work.time}, at::kByte);
     if (rank == 0 && !work.events.empty()) events_.emplace(work.events);
     engine_->InitializeFromBatch({tokens_});
+    built_seconds_ = Now() - started_;
+  }
+
+  void FirstStep() {
     Step();
-    start_seconds_ = Now() - started_;
+    first_step_seconds_ = Now() - started_;
   }
 
   double Step() {
@@ -67,13 +85,15 @@ class Bench {
     return Now() - before;
   }
 
-  double start_seconds() const { return start_seconds_; }
+  double built_seconds() const { return built_seconds_; }
+  double first_step_seconds() const { return first_step_seconds_; }
   int64_t parameters() const { return engine_->parameters(); }
 
  private:
   const Work& work_;
   double started_;
-  double start_seconds_ = 0;
+  double built_seconds_ = 0;
+  double first_step_seconds_ = 0;
   std::unique_ptr<engine::Engine> engine_;
   at::Tensor tokens_;
   at::Tensor mask_;
@@ -85,6 +105,7 @@ class Bench {
 
 Report Measure(const Work& work, int steps, fsdp::Collectives* ranks) {
   Bench bench(work, ranks);
+  bench.FirstStep();
   for (int i = 0; i < kWarmUp; ++i) bench.Step();
   Report report;
   std::vector<double> seconds;
@@ -99,7 +120,8 @@ Report Measure(const Work& work, int steps, fsdp::Collectives* ranks) {
   report.fastest_seconds = seconds.front();
   report.slowest_seconds = seconds.back();
   report.tokens_per_second = static_cast<double>(work.rows * work.time) / report.step_seconds;
-  report.start_seconds = bench.start_seconds();
+  report.built_seconds = bench.built_seconds();
+  report.first_step_seconds = bench.first_step_seconds();
   report.parameters = bench.parameters();
   report.peak_bytes = PeakBytes();
   const engine::EngineOptions& model = work.engine;
@@ -124,7 +146,8 @@ void Print(const Work& work, const Report& report, std::ostream& out) {
                        << 1e3 * report.fastest_seconds << " to " << 1e3 * report.slowest_seconds << ")\n";
   line("model FLOPs utilization") << std::setprecision(3) << report.model_flops_utilization << '\n';
   line("peak memory") << std::setprecision(0) << static_cast<double>(report.peak_bytes) * 1e-6 << " MB\n";
-  line("start to first step") << std::setprecision(2) << report.start_seconds << " s\n";
+  line("start to first step") << std::setprecision(2) << report.built_seconds << " s to its beginning, "
+                              << report.first_step_seconds << " s to its end\n";
   out << "\nwhere a step's time goes\n";
   for (size_t i = 0; i < report.phase_seconds.size(); ++i) {
     if (report.phase_seconds[i] == 0) continue;
@@ -146,7 +169,8 @@ void PrintJson(const Work& work, const Report& report, std::ostream& out) {
                         {"step_seconds", report.step_seconds},
                         {"fastest_seconds", report.fastest_seconds},
                         {"slowest_seconds", report.slowest_seconds},
-                        {"start_seconds", report.start_seconds},
+                        {"built_seconds", report.built_seconds},
+                        {"first_step_seconds", report.first_step_seconds},
                         {"model_flops_utilization", report.model_flops_utilization},
                         {"peak_bytes", report.peak_bytes},
                         {"phase_seconds", phases}}
@@ -156,14 +180,17 @@ void PrintJson(const Work& work, const Report& report, std::ostream& out) {
 
 void Serve(const Work& work, fsdp::Collectives* ranks, std::istream& in, std::ostream& out) {
   Bench bench(work, ranks);
+  out << "built" << std::endl;
+  bench.FirstStep();
   out << "ready" << std::endl;
   for (int steps = 0; in >> steps;) {
     const double before = Now();
     for (int i = 0; i < steps; ++i) bench.Step();
     out << Now() - before << std::endl;
   }
-  out << nlohmann::json{{"peak_bytes", PeakBytes()}, {"start_seconds", bench.start_seconds()}}.dump()
-      << std::endl;
+  out << nlohmann::json{{"peak_bytes", PeakBytes()}}.dump() << std::endl;
+  // A rank's memory is shared until all have counted it.
+  if (ranks != nullptr) ranks->Barrier();
 }
 
 }  // namespace mixln::worker::trainer::bench

@@ -28,10 +28,11 @@ struct Report {
   double step_seconds = 0;     // the median
   double fastest_seconds = 0;  // of a step
   double slowest_seconds = 0;
-  double start_seconds = 0;  // from the engine's construction to the end of the first step
+  double built_seconds = 0;       // from the engine's construction to the beginning of the first step
+  double first_step_seconds = 0;  // and to its end
   double model_flops_utilization = 0;
   int64_t parameters = 0;
-  int64_t peak_bytes = 0;                                    // of the process
+  int64_t peak_bytes = 0;  // of the process; of memory that ranks share, its part
   std::array<double, diagnostics::kPhases> phase_seconds{};  // of a step, in the mean
 };
 
@@ -42,8 +43,9 @@ Report Measure(const Work& work, int steps, fsdp::Collectives* ranks);
 void Print(const Work& work, const Report& report, std::ostream& out);
 void PrintJson(const Work& work, const Report& report, std::ostream& out);
 
-// Takes turns with others: says "ready", then for each number of steps read, trains so many and says how many
-// seconds that took; at the end of the input one line of JSON.
+// Takes turns with others: says "built" when the engine is there and "ready" after the first step, then for
+// each number of steps read, trains so many and says how many seconds that took; at the end of the input one
+// line of JSON.
 void Serve(const Work& work, fsdp::Collectives* ranks, std::istream& in, std::ostream& out);
 
 }  // namespace mixln::worker::trainer::bench

@@ -29,9 +29,7 @@ double MeasurePeakFlops(bool bf16) {
   const at::Tensor a = at::full({kSize, kSize}, 0.5, type);
   const at::Tensor b = at::full({kSize, kSize}, 0.25, type);
   at::Tensor product = at::empty({kSize, kSize}, type);
-  const auto multiply = [&] {
-    gemm::Multiply({gemm::Operand(a)}, gemm::Packed({gemm::Operand(b)}), product);
-  };
+  const auto multiply = [&] { gemm::Multiply({a}, gemm::Packed({b}), product); };
   multiply();  // the first one makes plans and buffers
   base::Duration best = kMeasure;
   const base::Time begin = base::ReadClock().steady;

@@ -38,20 +38,47 @@ std::string ErrorText(const char* what) {
   return std::string(what) + ": " + std::strerror(errno);
 }
 
-// All of the file, on huge pages where the system allows it; not for core dumps, which would walk through it.
+#ifndef MADV_COLLAPSE
+constexpr int MADV_COLLAPSE = 25;  // Linux 6.1
+#endif
+
+// All of the file, from a multiple of huge pages on; not for core dumps, which would walk through it.
 std::byte* MapAll(int fd) {
-  void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-  if (memory == MAP_FAILED) return nullptr;
+  void* room =
+      mmap(nullptr, kBytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return nullptr;
+  auto* const begin = static_cast<std::byte*>(room);
+  const size_t before =
+      RoundUp(reinterpret_cast<uintptr_t>(room), kHugePage) - reinterpret_cast<uintptr_t>(room);
+  void* memory =
+      mmap(begin + before, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+  if (memory == MAP_FAILED) {
+    munmap(room, kBytes + kHugePage);
+    return nullptr;
+  }
+  if (before > 0) munmap(room, before);
+  if (before < kHugePage) munmap(begin + before + kBytes, kHugePage - before);
   madvise(memory, kBytes, MADV_HUGEPAGE);
   madvise(memory, kBytes, MADV_DONTDUMP);
   return static_cast<std::byte*>(memory);
 }
 
+// Memory that was just taken, on huge pages: a wish. Most systems are set to give none to shared memory by
+// themselves, but do when they are asked to join small ones, of which there has to be one.
+void JoinPages(std::byte* memory, size_t bytes) {
+  if (bytes < kHugePage) return;
+  for (size_t page = 0; page < bytes; page += kHugePage) {
+    static_cast<void>(*static_cast<const volatile std::byte*>(memory + page));
+  }
+  madvise(memory, RoundUp(bytes, kHugePage), MADV_COLLAPSE);
+}
+
 // Where the next `bytes` begin, which must end by `end`.
 size_t Advance(size_t& taken, size_t bytes, size_t end) {
-  const size_t begin = RoundUp(taken, bytes < kHugePage ? kPage : kHugePage);
-  if (bytes > end - begin) throw std::bad_alloc();
-  taken = begin + bytes;
+  const size_t unit = bytes < kHugePage ? kPage : kHugePage;
+  const size_t begin = RoundUp(taken, unit);
+  if (RoundUp(bytes, unit) > end - begin) throw std::bad_alloc();
+  taken = begin + RoundUp(bytes, unit);
   return begin;
 }
 
@@ -125,11 +152,15 @@ std::string HostMemory::Map(int rank, const std::string& description) {
 }
 
 std::byte* HostMemory::Take(size_t bytes) {
-  return At(rank_, Advance(taken_, bytes, kCommon));
+  std::byte* memory = At(rank_, Advance(taken_, bytes, kCommon));
+  JoinPages(memory, bytes);
+  return memory;
 }
 
 std::byte* HostMemory::TakeCommon(size_t bytes) {
-  return At(0, Advance(common_taken_, bytes, kBytes));
+  std::byte* memory = At(0, Advance(common_taken_, bytes, kBytes));
+  if (rank_ == 0) JoinPages(memory, bytes);
+  return memory;
 }
 
 size_t HostMemory::OffsetOf(const void* memory) const {

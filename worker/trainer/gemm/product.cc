@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "worker/trainer/gemm/block.h"
 #include "worker/trainer/gemm/element.h"
@@ -14,11 +15,40 @@
 namespace mixln::worker::trainer::gemm {
 namespace {
 
-constexpr int64_t kPanel = 64;    // columns
-constexpr int64_t kBlock = 128;   // rows of the result that are computed at once
-constexpr int64_t kDepth = 2048;  // of one call: its operands fit into the second cache
+constexpr int64_t kPanel = 64;   // columns
+constexpr int64_t kBlock = 128;  // rows of the result that are computed at once
 
 using kernels::Bf16;
+using kernels::WidenedBf16;
+
+// What elements of a type are multiplied as, and the depth of one call: its operands fit into the second
+// cache, which is smaller where there is no bf16.
+template <typename T>
+struct Multiplied {
+  using Element = T;
+  static constexpr int64_t kDepth = 2048;
+};
+template <>
+struct Multiplied<float> {
+  using Element = float;
+  static constexpr int64_t kDepth = 512;
+};
+template <>
+struct Multiplied<WidenedBf16> : Multiplied<float> {};
+
+at::ScalarType MultipliedAs(at::ScalarType type) {
+  return Supported(type) ? type : at::kFloat;
+}
+
+// Calls `work` with an element of what is stored as one type and multiplied as another.
+template <typename Work>
+void WithOperand(at::ScalarType stored, at::ScalarType multiplied, Work work) {
+  if (stored == multiplied) {
+    WithElement(stored, work);
+  } else {
+    work(WidenedBf16{});
+  }
+}
 
 // How a product is cut into tasks: each computes a block of the result.
 struct Tasks {
@@ -53,6 +83,7 @@ struct Left {
   int64_t stride;
 };
 
+// `T`: what the left operand is made of.
 template <typename T>
 class Product {
  public:
@@ -74,12 +105,19 @@ class Product {
   }
 
  private:
-  // A bf16 product reads two elements of the depth at once.
-  bool pack_left() const { return left_.transposed || right_.depth() * sizeof(T) % sizeof(uint32_t) != 0; }
+  using Element = typename Multiplied<T>::Element;
+  static constexpr int64_t kDepth = Multiplied<T>::kDepth;
+  static constexpr auto kElements = static_cast<int64_t>(sizeof(uint32_t) / sizeof(Element));  // of a word
+  static constexpr bool kWidened = !std::is_same_v<T, Element>;
 
-  Left<T> LeftOf(int64_t first_row, int64_t rows) const {
+  // A bf16 product reads two elements of the depth at once.
+  bool pack_left() const {
+    return kWidened || left_.transposed || right_.depth() * sizeof(T) % sizeof(uint32_t) != 0;
+  }
+
+  Left<Element> LeftOf(int64_t first_row, int64_t rows) const {
     const int64_t stride = left_.stored.stride(0);
-    if (!pack_left()) return {Data<T>(left_.stored) + first_row * stride, stride};
+    if (!pack_left()) return {Data<Element>(left_.stored) + first_row * stride, stride};
     // Rows a cache line apart beyond a power of two do not displace each other.
     const int64_t words = (right_.words() + 15) / 16 * 16 + 16;
     thread_local kernels::Scratch<uint32_t> scratch;
@@ -90,11 +128,11 @@ class Product {
       kernels::CopyRows(Data<T>(left_.stored) + first_row * stride, stride, rows, right_.depth(), packed,
                         words);
     }
-    return {reinterpret_cast<const T*>(packed), words * static_cast<int64_t>(sizeof(uint32_t) / sizeof(T))};
+    return {reinterpret_cast<const Element*>(packed), words * kElements};
   }
 
   void Block(int64_t first_row, int64_t last_row, int64_t first_panel, int64_t last_panel) const {
-    const Left<T> left = LeftOf(first_row, last_row - first_row);
+    const Left<Element> left = LeftOf(first_row, last_row - first_row);
     for (int64_t panel = first_panel; panel < last_panel; ++panel) {
       for (int64_t row = first_row; row < last_row; row += kBlock) {
         Tile(left.data + (row - first_row) * left.stride, left.stride, row, std::min(kBlock, last_row - row),
@@ -103,7 +141,7 @@ class Product {
     }
   }
 
-  void Tile(const T* left, int64_t left_stride, int64_t row, int64_t rows, int64_t panel) const {
+  void Tile(const Element* left, int64_t left_stride, int64_t row, int64_t rows, int64_t panel) const {
     const int64_t column = panel * kPanel;
     const int64_t columns = std::min(kPanel, right_.columns() - column);
     const int64_t stride = result_.stride(0);
@@ -111,7 +149,6 @@ class Product {
     alignas(64) float rounded_later[kBlock * kPanel];
     float* sums = direct ? result_.data_ptr<float>() + row * stride + column : rounded_later;
     const int64_t sums_stride = direct ? stride : columns;
-    constexpr auto kElements = static_cast<int64_t>(sizeof(uint32_t) / sizeof(T));  // of a word
     const int64_t depth = right_.words() * kElements;
     for (int64_t first = 0; first < depth; first += kDepth) {
       BlockProduct(rows, columns, std::min(kDepth, depth - first), left + first, left_stride,
@@ -131,7 +168,7 @@ class Product {
 };
 
 void Run(const Matrix& left, const Packed& right, const at::Tensor& result, bool add) {
-  WithElement(right.type(),
+  WithOperand(left.stored.scalar_type(), right.type(),
               [&](auto element) { Product<decltype(element)>(left, right, result, add).Run(); });
 }
 
@@ -171,8 +208,8 @@ at::Tensor Operand(const at::Tensor& tensor) {
 }
 
 Packed::Packed(const Matrix& right)
-    : type_(right.stored.scalar_type()), depth_(right.rows()), columns_(right.columns()) {
-  WithElement(type_, [&](auto element) {
+    : type_(MultipliedAs(right.stored.scalar_type())), depth_(right.rows()), columns_(right.columns()) {
+  WithOperand(right.stored.scalar_type(), type_, [&](auto element) {
     using T = decltype(element);
     words_ = kernels::WordsOf(depth_, static_cast<const T*>(nullptr));
     panels_ = at::empty({words_ * columns_}, right.stored.options().dtype(at::kInt));

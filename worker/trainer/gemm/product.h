@@ -3,7 +3,8 @@
 //
 // The right operand is packed into panels of kPanel columns, so that a block of it is read from the innermost
 // caches; it can be packed once and multiplied often. Every element of a result is summed in the same order
-// whatever the number of threads.
+// whatever the number of threads. Where the machine has no bf16 products, bf16 operands become fp32 as they
+// are packed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,10 +22,10 @@ struct Matrix {
   int64_t columns() const { return stored.size(transposed ? 0 : 1); }
 };
 
-// Whether this machine can multiply matrices of the type. Always for fp32.
+// Whether this machine has products of the type. Always for fp32.
 bool Supported(at::ScalarType type);
 
-// The tensor, in fp32 where its type is not supported.
+// The tensor, in fp32 where its type is not supported: for products that are not of this file.
 at::Tensor Operand(const at::Tensor& tensor);
 
 // The right operand of a product, packed.
@@ -33,7 +34,7 @@ class Packed {
   Packed() = default;
   explicit Packed(const Matrix& right);
 
-  at::ScalarType type() const { return type_; }
+  at::ScalarType type() const { return type_; }  // what it is multiplied as
   int64_t depth() const { return depth_; }
   int64_t columns() const { return columns_; }
   int64_t words() const { return words_; }
@@ -47,7 +48,8 @@ class Packed {
   at::Tensor panels_;
 };
 
-// result = left·right. `result`: [left.rows(), right.columns()], rows contiguous, fp32 or bf16.
+// result = left·right; `left` is stored as `right` was, or as it is multiplied. `result`: [left.rows(),
+// right.columns()], rows contiguous, fp32 or bf16.
 void Multiply(const Matrix& left, const Packed& right, const at::Tensor& result);
 
 // sum += left·right, in fp32.

@@ -12,6 +12,11 @@ struct Bf16 {
   uint16_t bits;
 };
 
+// The same, where it is to become a float as it is packed: for products on CPUs that have none of bf16.
+struct WidenedBf16 {
+  uint16_t bits;
+};
+
 MIXLN_INLINE float Load(const float* from) {
   return *from;
 }

@@ -38,8 +38,19 @@ MIXLN_INLINE void Transpose(Words (&row)[kBlock]) {
   }
 }
 
+// Eight bf16 as words, each in the lower half of one.
+MIXLN_INLINE void LoadHalves(const uint16_t* from, Words& to) {
+  using Halves = uint16_t __attribute__((vector_size(16)));
+  using UnalignedHalves = uint16_t __attribute__((vector_size(16), aligned(2), may_alias));
+  const Halves halves = *reinterpret_cast<const UnalignedHalves*>(from);
+  to = __builtin_convertvector(halves, Words);
+}
+
 MIXLN_INLINE uint32_t Bits(const float* from) {
   return std::bit_cast<uint32_t>(*from);
+}
+MIXLN_INLINE uint32_t Bits(const WidenedBf16* from) {
+  return static_cast<uint32_t>(from->bits) << 16;
 }
 
 MIXLN_INLINE uint32_t Pair(Bf16 low, Bf16 high) {
@@ -62,6 +73,12 @@ MIXLN_INLINE void WordRow(const Bf16* from, int64_t stride, int64_t depth, int64
   for (int64_t c = 0; c < columns; ++c) to[c] = Pair(low[c], high[c]);
 }
 
+MIXLN_INLINE void WordRow(const WidenedBf16* from, int64_t stride, int64_t /*depth*/, int64_t word,
+                          int64_t columns, uint32_t* __restrict__ to) {
+  const WidenedBf16* __restrict__ row = from + word * stride;
+  for (int64_t c = 0; c < columns; ++c) to[c] = Bits(row + c);
+}
+
 template <typename T>
 MIXLN_INLINE void Rows(const T* from, int64_t stride, int64_t depth, int64_t columns, uint32_t* to,
                        int64_t to_stride) {
@@ -76,6 +93,9 @@ MIXLN_INLINE uint32_t WordOf(const float* row, int64_t /*depth*/, int64_t word) 
 MIXLN_INLINE uint32_t WordOf(const Bf16* row, int64_t depth, int64_t word) {
   return 2 * word + 1 == depth ? row[2 * word].bits : Pair(row[2 * word], row[2 * word + 1]);
 }
+MIXLN_INLINE uint32_t WordOf(const WidenedBf16* row, int64_t /*depth*/, int64_t word) {
+  return Bits(row + word);
+}
 
 // Words that are not padded.
 MIXLN_INLINE int64_t CompleteWords(int64_t depth, const float*) {
@@ -84,12 +104,20 @@ MIXLN_INLINE int64_t CompleteWords(int64_t depth, const float*) {
 MIXLN_INLINE int64_t CompleteWords(int64_t depth, const Bf16*) {
   return depth / 2;
 }
-
-MIXLN_INLINE const uint32_t* WordsAt(const float* row, int64_t word) {
-  return reinterpret_cast<const uint32_t*>(row + word);
+MIXLN_INLINE int64_t CompleteWords(int64_t depth, const WidenedBf16*) {
+  return depth;
 }
-MIXLN_INLINE const uint32_t* WordsAt(const Bf16* row, int64_t word) {
-  return reinterpret_cast<const uint32_t*>(row + 2 * word);
+
+// Eight words of a row from `word` on.
+MIXLN_INLINE void WordsOfRow(const float* row, int64_t word, Words& to) {
+  LoadWords(reinterpret_cast<const uint32_t*>(row + word), to);
+}
+MIXLN_INLINE void WordsOfRow(const Bf16* row, int64_t word, Words& to) {
+  LoadWords(reinterpret_cast<const uint32_t*>(row + 2 * word), to);
+}
+MIXLN_INLINE void WordsOfRow(const WidenedBf16* row, int64_t word, Words& to) {
+  LoadHalves(&row[word].bits, to);
+  to <<= 16;
 }
 
 template <typename T>
@@ -101,7 +129,7 @@ MIXLN_INLINE void Columns(const T* from, int64_t stride, int64_t depth, int64_t 
   for (; column + kBlock <= columns; column += kBlock) {
     for (int64_t word = 0; word < whole; word += kBlock) {
       Words block[kBlock];
-      for (int64_t i = 0; i < kBlock; ++i) LoadWords(WordsAt(from + (column + i) * stride, word), block[i]);
+      for (int64_t i = 0; i < kBlock; ++i) WordsOfRow(from + (column + i) * stride, word, block[i]);
       Transpose(block);
       for (int64_t i = 0; i < kBlock; ++i) StoreWords(block[i], to + (word + i) * to_stride + column);
     }
@@ -121,11 +149,14 @@ MIXLN_INLINE void EightWords(const float* from, int64_t stride, int64_t word, Wo
   LoadWords(reinterpret_cast<const uint32_t*>(from + word * stride), to);
 }
 MIXLN_INLINE void EightWords(const Bf16* from, int64_t stride, int64_t word, Words& to) {
-  using Halves = uint16_t __attribute__((vector_size(16)));
-  using UnalignedHalves = uint16_t __attribute__((vector_size(16), aligned(2), may_alias));
-  const Halves low = *reinterpret_cast<const UnalignedHalves*>(from + 2 * word * stride);
-  const Halves high = *reinterpret_cast<const UnalignedHalves*>(from + (2 * word + 1) * stride);
-  to = __builtin_convertvector(low, Words) | __builtin_convertvector(high, Words) << 16;
+  Words high;
+  LoadHalves(&from[2 * word * stride].bits, to);
+  LoadHalves(&from[(2 * word + 1) * stride].bits, high);
+  to |= high << 16;
+}
+MIXLN_INLINE void EightWords(const WidenedBf16* from, int64_t stride, int64_t word, Words& to) {
+  LoadHalves(&from[word * stride].bits, to);
+  to <<= 16;
 }
 
 template <typename T>
@@ -157,13 +188,22 @@ MIXLN_INLINE void Left(const T* from, int64_t stride, int64_t rows, int64_t dept
   }
 }
 
+// A row as it is.
+template <typename T>
+MIXLN_INLINE void CopyRow(const T* row, int64_t depth, uint32_t* to) {
+  std::memcpy(to, row, static_cast<size_t>(depth) * sizeof(T));
+}
+MIXLN_INLINE void CopyRow(const WidenedBf16* row, int64_t depth, uint32_t* __restrict__ to) {
+  for (int64_t word = 0; word < depth; ++word) to[word] = Bits(row + word);
+}
+
 template <typename T>
 MIXLN_INLINE void Copy(const T* from, int64_t stride, int64_t rows, int64_t depth, uint32_t* to,
                        int64_t to_stride) {
   const int64_t words = WordsOf(depth, from);
   for (int64_t row = 0; row < rows; ++row) {
     to[row * to_stride + words - 1] = 0;
-    std::memcpy(to + row * to_stride, from + row * stride, static_cast<size_t>(depth) * sizeof(T));
+    CopyRow(from + row * stride, depth, to + row * to_stride);
   }
 }
 
@@ -177,11 +217,19 @@ MIXLN_CLONES void PackRows(const Bf16* from, int64_t from_stride, int64_t depth,
                            uint32_t* to, int64_t to_stride) {
   Rows(from, from_stride, depth, columns, to, to_stride);
 }
+MIXLN_CLONES void PackRows(const WidenedBf16* from, int64_t from_stride, int64_t depth, int64_t columns,
+                           uint32_t* to, int64_t to_stride) {
+  Rows(from, from_stride, depth, columns, to, to_stride);
+}
 MIXLN_CLONES void PackColumns(const float* from, int64_t from_stride, int64_t depth, int64_t columns,
                               uint32_t* to, int64_t to_stride) {
   Columns(from, from_stride, depth, columns, to, to_stride);
 }
 MIXLN_CLONES void PackColumns(const Bf16* from, int64_t from_stride, int64_t depth, int64_t columns,
+                              uint32_t* to, int64_t to_stride) {
+  Columns(from, from_stride, depth, columns, to, to_stride);
+}
+MIXLN_CLONES void PackColumns(const WidenedBf16* from, int64_t from_stride, int64_t depth, int64_t columns,
                               uint32_t* to, int64_t to_stride) {
   Columns(from, from_stride, depth, columns, to, to_stride);
 }
@@ -193,6 +241,10 @@ MIXLN_CLONES void PackLeft(const Bf16* from, int64_t from_stride, int64_t rows, 
                            int64_t to_stride) {
   Left(from, from_stride, rows, depth, to, to_stride);
 }
+MIXLN_CLONES void PackLeft(const WidenedBf16* from, int64_t from_stride, int64_t rows, int64_t depth,
+                           uint32_t* to, int64_t to_stride) {
+  Left(from, from_stride, rows, depth, to, to_stride);
+}
 
 void CopyRows(const float* from, int64_t from_stride, int64_t rows, int64_t depth, uint32_t* to,
               int64_t to_stride) {
@@ -200,6 +252,10 @@ void CopyRows(const float* from, int64_t from_stride, int64_t rows, int64_t dept
 }
 void CopyRows(const Bf16* from, int64_t from_stride, int64_t rows, int64_t depth, uint32_t* to,
               int64_t to_stride) {
+  Copy(from, from_stride, rows, depth, to, to_stride);
+}
+MIXLN_CLONES void CopyRows(const WidenedBf16* from, int64_t from_stride, int64_t rows, int64_t depth,
+                           uint32_t* to, int64_t to_stride) {
   Copy(from, from_stride, rows, depth, to, to_stride);
 }
 

@@ -46,10 +46,9 @@ Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::T
   const PhaseSpan span(Phase::kLoss);
   const int64_t rows = x.size(0);
   const bool learn = gradient_scale != 0;
-  const at::Tensor weight = gemm::Operand(owner_->Weight(matrix_));
+  const at::Tensor weight = owner_->Weight(matrix_);
   norm::NormSaved saved;
-  const at::Tensor hidden = gemm::Operand(
-      Normalize(norm_, 1.0, x, 1.0, at::Tensor(), owner_->Weight(matrix_).scalar_type(), &saved));
+  const at::Tensor hidden = Normalize(norm_, 1.0, x, 1.0, at::Tensor(), weight.scalar_type(), &saved);
   at::Tensor dhidden;
   gemm::Packed to_logits;
   gemm::Packed from_logits;

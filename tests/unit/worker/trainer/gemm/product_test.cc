@@ -33,12 +33,7 @@ double RelativeError(const at::Tensor& result, const at::Tensor& expected) {
   return (difference.norm() / (expected.norm() + 1e-30)).item<double>();
 }
 
-class ProductTest : public testing::TestWithParam<at::ScalarType> {
- protected:
-  void SetUp() override {
-    if (!Supported(GetParam())) GTEST_SKIP() << "this CPU has no AVX-512";
-  }
-};
+class ProductTest : public testing::TestWithParam<at::ScalarType> {};
 
 TEST_P(ProductTest, EqualsFp64HoweverTheOperandsAreStored) {
   for (const Shape& shape : kShapes) {
@@ -80,6 +75,16 @@ TEST_P(ProductTest, DoesNotDependOnTheNumberOfThreads) {
   Multiply({a}, Packed({b}), several);
   at::set_num_threads(threads);
   EXPECT_TRUE(at::equal(one, several));
+}
+
+// As attention's output is where the CPU has no products of bf16.
+TEST(Product, TakesAWidenedLeftOperandBesideAnFp32One) {
+  if (Supported(at::kBFloat16)) GTEST_SKIP() << "here a bf16 operand stays bf16";
+  const at::Tensor a = Random(70, 171, at::kBFloat16, 8);
+  const at::Tensor b = Random(171, 90, at::kFloat, 9);
+  const at::Tensor sum = at::zeros({70, 90}, at::kFloat);
+  MultiplyAndAdd({a.t().contiguous(), true}, Packed({b}), sum);
+  EXPECT_LT(RelativeError(sum, at::mm(a.to(at::kDouble), b.to(at::kDouble))), 1e-6);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, ProductTest, testing::Values(at::kFloat, at::kBFloat16),

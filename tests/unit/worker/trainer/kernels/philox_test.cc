@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <numbers>
 #include <vector>
 
 namespace mixln::worker::trainer::kernels {
@@ -25,6 +27,24 @@ TEST(FillNormal, DrawsAnyPartOfATensorAsIfWhole) {
   std::vector<float> part(40);
   FillNormal(3, "w", 0.02, 37, 40, part.data());
   for (size_t i = 0; i < part.size(); ++i) EXPECT_EQ(part[i], whole[i + 37]);
+}
+
+// Box and Muller's formula with libm's functions. The tensor's name is the counter's second half: FNV-1a of
+// "a" (its authors' test suite: 0xaf63dc4c8601ec8c).
+TEST(FillNormal, IsBoxAndMullersTransformOfPhilox) {
+  constexpr int64_t kBegin = 5;
+  std::vector<float> drawn(20001);
+  FillNormal(7, "a", 0.5, kBegin, static_cast<int64_t>(drawn.size()), drawn.data());
+  const auto uniform = [](uint32_t word) { return (static_cast<double>(word >> 8) + 0.5) / 16777216.0; };
+  for (size_t i = 0; i < drawn.size(); ++i) {
+    const uint64_t element = i + kBegin;
+    const auto words = Philox({static_cast<uint32_t>(element / 4), 0, 0x8601ec8cU, 0xaf63dc4cU}, {7, 0});
+    const size_t pair = element % 4 / 2 * 2;
+    const double radius = std::sqrt(-2.0 * std::log(uniform(words[pair])));
+    const double angle = 2.0 * std::numbers::pi * uniform(words[pair + 1]);
+    const double normal = radius * (element % 2 == 0 ? std::cos(angle) : std::sin(angle));
+    ASSERT_NEAR(static_cast<double>(drawn[i]), 0.5 * normal, 1e-7 * std::abs(normal)) << i;
+  }
 }
 
 TEST(FillNormal, DependsOnSeedAndName) {
