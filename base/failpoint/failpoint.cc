@@ -44,7 +44,7 @@ Armed ParseOne(std::string_view entry) {
 
 std::vector<Armed> FromEnvironment() {
   const char* list = std::getenv("MIXLN_FAILPOINTS");
-  if (list == nullptr) return {};
+  if (list == nullptr || *list == '\0') return {};
   try {
     std::vector<Armed> armed = Parse(list);
     std::fprintf(stderr, "this process fails on purpose: MIXLN_FAILPOINTS=%s\n", list);
@@ -53,6 +53,11 @@ std::vector<Armed> FromEnvironment() {
     std::fprintf(stderr, "%s\n", problem.what());
     std::_Exit(64);
   }
+}
+
+Failpoints& OfThisProcess() {
+  static Failpoints failpoints(FromEnvironment());
+  return failpoints;
 }
 
 }  // namespace
@@ -68,7 +73,7 @@ std::vector<Armed> Parse(std::string_view list) {
 }
 
 int Failpoints::Hit(std::string_view point, std::string_view detail) {
-  if (armed_.empty()) return 0;
+  if (empty()) return 0;
   const std::lock_guard lock(mutex_);
   for (Armed& armed : armed_) {
     if (armed.point != point || detail.find(armed.text) == std::string_view::npos) continue;
@@ -80,8 +85,11 @@ int Failpoints::Hit(std::string_view point, std::string_view detail) {
 }
 
 int Hit(std::string_view point, std::string_view detail) {
-  static Failpoints failpoints(FromEnvironment());
-  return failpoints.Hit(point, detail);
+  return OfThisProcess().Hit(point, detail);
+}
+
+bool AnyArmed() {
+  return !OfThisProcess().empty();
 }
 
 }  // namespace mixln::base::failpoint

@@ -14,6 +14,7 @@
 // Points are listed in docs/testing.md.
 #pragma once
 
+#include <concepts>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -40,6 +41,8 @@ class Failpoints {
  public:
   explicit Failpoints(std::vector<Armed> armed) : armed_(std::move(armed)) {}
 
+  bool empty() const { return armed_.empty(); }
+
   // Counts a hit, and does what is due. Returns the errno to fail with, or 0 to go on.
   int Hit(std::string_view point, std::string_view detail);
 
@@ -51,5 +54,14 @@ class Failpoints {
 // A hit of the process's own, read from the environment once. A list that makes no sense ends the process: a
 // test with a misspelt point would prove nothing.
 int Hit(std::string_view point, std::string_view detail = {});
+
+// Whether this process has any fail-point.
+bool AnyArmed();
+
+// A hit whose detail costs something to say: `say()` is called only where there are fail-points at all.
+template <std::invocable Say>
+int Hit(std::string_view point, const Say& say) {
+  return AnyArmed() ? Hit(point, std::string_view(std::string(say()))) : 0;
+}
 
 }  // namespace mixln::base::failpoint

@@ -14,6 +14,8 @@ namespace mixln::base {
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path);
 
 // Replaces the file atomically: writes `<path>.tmp`, fsyncs it, renames it over `path`, fsyncs the folder.
+// The calls are the fail-points file.make, file.write, file.sync and file.rename, with the temporary file as
+// detail.
 absl::Status WriteFileDurably(const std::filesystem::path& path, std::string_view contents);
 
 // fsyncs a folder, so that its entries survive a crash.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/failpoint/failpoint.h"
 #include "base/file/durable.h"
 #include "coordinator/store/migrations.h"
 #include "coordinator/store/sqlite.h"
@@ -26,6 +27,7 @@ absl::Status CopyDatabase(const fs::path& from, const fs::path& to) {
   auto source = OpenForReading(from);
   if (!source.ok()) return source.status();
   try {
+    HitFailpoint("coordinator.copy", to.string());
     SQLite::Database copy(to.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
     {
       SQLite::Backup backup(copy, **source);
@@ -74,8 +76,9 @@ bool Exists(const fs::path& path) {
 }
 
 absl::Status Rename(const fs::path& from, const fs::path& to) {
-  std::error_code error;
-  fs::rename(from, to, error);
+  std::error_code error(base::failpoint::Hit("coordinator.rename copy", to.string()),
+                        std::generic_category());
+  if (!error) fs::rename(from, to, error);
   if (error)
     return base::ErrnoStatus(error.value(),
                              absl::StrCat("cannot rename ", from.string(), " to ", to.string()));

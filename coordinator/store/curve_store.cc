@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/failpoint/failpoint.h"
 #include "coordinator/store/sqlite.h"
 
 namespace mixln::coordinator::store {
@@ -146,7 +147,9 @@ absl::Status CurveStore::Commit(std::deque<Work>& work) {
         writer_.Delete(piece.deleted);
       }
     }
+    HitFailpoint("coordinator.curves commit", "");
     transaction.commit();
+    base::failpoint::Hit("coordinator.curves committed");
     return absl::OkStatus();
   } catch (const SQLite::Exception& error) {
     writer_.Forget();

@@ -2,9 +2,11 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/failpoint/failpoint.h"
 
 namespace mixln::coordinator::store {
 namespace {
@@ -19,6 +21,13 @@ absl::Status Damaged(const std::string& what) {
 }
 
 }  // namespace
+
+void HitFailpoint(std::string_view point, std::string_view detail) {
+  const int failure = base::failpoint::Hit(point, detail);
+  if (failure != 0)
+    throw SQLite::Exception(absl::StrCat("the fail-point ", std::string(point)),
+                            failure == ENOSPC ? SQLITE_FULL : SQLITE_IOERR);
+}
 
 absl::Status ToStatus(const SQLite::Exception& error, const std::filesystem::path& path) {
   const std::string what = absl::StrCat(path.string(), ": ", error.what());

@@ -9,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/failpoint/failpoint.h"
 #include "coordinator/store/sqlite.h"
 
 namespace mixln::coordinator::store {
@@ -74,6 +75,12 @@ void WriteRows(SQLite::Database& database, const std::string& table, const std::
   }
 }
 
+// Those with rows that change, by name.
+std::string TablesOf(const control::Changes& changes) {
+  return absl::StrCat(changes.sweeps.empty() ? "" : "sweeps ", changes.trials.empty() ? "" : "trials ",
+                      changes.workers.empty() ? "" : "workers ", changes.epoch ? "cluster" : "");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::filesystem::path& path,
@@ -86,6 +93,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::filesy
     const uint64_t term = ReadNumber(**database, kTerm);
     if (term == 0) WriteText(**database, kClusterId, new_cluster_id);
     WriteText(**database, kTerm, std::to_string(term + 1));
+    HitFailpoint("coordinator.start", path.string());
     transaction.commit();
   } catch (const SQLite::Exception& error) {
     return ToStatus(error, path);
@@ -155,7 +163,10 @@ absl::Status SqliteStore::Commit(const state::State& state, const control::Chang
                 return record.worker;
               });
     if (changes.epoch) WriteText(*database_, kLastEpoch, std::to_string(state.last_epoch));
+    const std::string tables = TablesOf(changes);
+    HitFailpoint("coordinator.commit", tables);
     transaction.commit();
+    base::failpoint::Hit("coordinator.committed", tables);
     return absl::OkStatus();
   } catch (const SQLite::Exception& error) {
     return ToStatus(error, path_);

@@ -9,7 +9,9 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "base/failpoint/failpoint.h"
 #include "services/coordinatord/rollback.h"
+#include "services/rpc/kind.h"
 
 namespace mixln::services::coordinatord {
 
@@ -207,6 +209,7 @@ absl::Status Loop::Commit(Round& round) {
 }
 
 void Loop::Process(std::deque<Pending> batch, bool tick) {
+  if (!batch.empty()) base::failpoint::Hit("coordinator.events");
   const base::Now now = options_.clock();
   const Rollback before(state_);
   Round round;
@@ -249,7 +252,10 @@ void Loop::Process(std::deque<Pending> batch, bool tick) {
     if (decision.replaced_session != 0)
       effects_.close_session(decision.replaced_session,
                              absl::AbortedError("a newer stream of this worker has taken its place"));
-    for (const auto& command : decision.commands) effects_.send(command);
+    for (const auto& command : decision.commands) {
+      base::failpoint::Hit("coordinator.send", [&] { return rpc::Kind(command.message); });
+      effects_.send(command);
+    }
   }
   for (size_t i = 0; i < batch.size(); ++i) {
     batch[i].done({.outcome = decisions[i].outcome, .close_session = decisions[i].close_session});

@@ -53,6 +53,7 @@ int main(int argc, char** argv) {
   double lease = mixln::base::ToSeconds(options.control.lease);
   double heartbeat = mixln::base::ToSeconds(options.control.heartbeat);
   double reconnect_grace = mixln::base::ToSeconds(options.control.reconnect_grace);
+  double retry = mixln::base::ToSeconds(options.control.retry_backoff.initial);
   CLI::App app("Schedules MixLN's sweeps onto workers and keeps their results.", "mixln-coordinator");
   app.set_version_flag("--version", std::string(mixln::base::version::kVersion));
   app.add_option("--listen", options.listen, "host:port to serve gRPC on; port 0: any free one")
@@ -77,6 +78,7 @@ int main(int argc, char** argv) {
   app.add_option("--lease-seconds", lease)->check(CLI::PositiveNumber)->group("");
   app.add_option("--heartbeat-seconds", heartbeat)->check(CLI::PositiveNumber)->group("");
   app.add_option("--reconnect-grace-seconds", reconnect_grace)->check(CLI::PositiveNumber)->group("");
+  app.add_option("--retry-seconds", retry)->check(CLI::PositiveNumber)->group("");
   std::filesystem::path copy;
   app.fallthrough();
   CLI::App* backup = app.add_subcommand("backup", "copy the state folder, also of a coordinator that runs");
@@ -92,6 +94,7 @@ int main(int argc, char** argv) {
   options.control.lease = Seconds(lease);
   options.control.heartbeat = Seconds(heartbeat);
   options.control.reconnect_grace = Seconds(reconnect_grace);
+  options.control.retry_backoff.initial = Seconds(retry);
 
   mixln::services::daemon::SetUpLog("coordinator");
   const sigset_t signals = mixln::services::daemon::BlockStopSignals();

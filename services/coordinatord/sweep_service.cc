@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/failpoint/failpoint.h"
 #include "coordinator/results/compare.h"
 #include "coordinator/state/trials.h"
 #include "coordinator/sweep/expand.h"
@@ -88,6 +89,7 @@ grpc::Status SweepService::CreateSweep(grpc::ServerContext* call, const v1::Crea
   const auto status =
       loop_.Call(control::SweepSubmitted{.sweep = std::move(sweep), .cells = std::move(expansion.cells)});
   if (!status.ok()) return rpc::ToGrpc(status);
+  base::failpoint::Hit("coordinator.submitted", request->sweep_id());
   if (const auto read = Read(request->sweep_id(), *response->mutable_sweep()); !read.ok())
     return rpc::ToGrpc(read);
   response->set_created(response->sweep().uid() == uid);

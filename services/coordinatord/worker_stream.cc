@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/failpoint/failpoint.h"
+#include "services/rpc/kind.h"
 #include "services/rpc/server.h"
 #include "services/rpc/status.h"
 
@@ -135,7 +137,9 @@ void WorkerStream::Submit(control::Event event, std::function<void()> accepted) 
 }
 
 void WorkerStream::Record(const v1::EventBatch& batch) {
+  base::failpoint::Hit("coordinator.rank events", [&] { return rpc::Kind(batch); });
   const auto accepted = [self = shared_from_this(), batch = v1::EventBatch(batch)]() mutable {
+    base::failpoint::Hit("coordinator.rank events accepted", [&] { return rpc::Kind(batch); });
     v1::CoordinatorMessage message;
     auto* ack = message.mutable_event_ack();
     ack->set_trial_id(batch.trial_id());

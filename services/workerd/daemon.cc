@@ -20,6 +20,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/backoff/backoff.h"
 #include "base/clock/clock.h"
+#include "base/failpoint/failpoint.h"
 #include "base/file/durable.h"
 #include "base/file/unique_fd.h"
 #include "base/version/version.h"
@@ -27,6 +28,7 @@
 #include "services/daemon/disk_gauges.h"
 #include "services/daemon/metrics_server.h"
 #include "services/rpc/client.h"
+#include "services/rpc/kind.h"
 #include "services/workerd/coordinator_stream.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/slots.h"
@@ -68,6 +70,7 @@ class Daemon {
     auto adopted = agent_->Adopt();
     if (!adopted.ok()) return adopted.status();
     for (Event& event : *adopted) Handle(std::move(event));
+    base::failpoint::Hit("worker.adopted");
     while (fatal_.ok() && !finished_) {
       Wait();
       now_ = base::ReadClock().steady;
@@ -109,7 +112,10 @@ class Daemon {
       }
       for (Event& answer : answers) events.push_back(std::move(answer));
       if (stream_ != nullptr)
-        for (v1::WorkerMessage& message : output.messages) stream_->Send(std::move(message));
+        for (v1::WorkerMessage& message : output.messages) {
+          base::failpoint::Hit("worker.send", [&] { return rpc::Kind(message); });
+          stream_->Send(std::move(message));
+        }
       if (!output.close_reason.empty() && stream_ != nullptr) {
         spdlog::warn("leaving the coordinator at {}: {}", options_.coordinator, output.close_reason);
         CloseStream();
@@ -154,6 +160,7 @@ class Daemon {
     for (v1::CoordinatorMessage& message : stream_->Receive()) {
       if (stream_ == nullptr || !fatal_.ok()) return;
       const bool was_welcomed = session_.welcomed();
+      base::failpoint::Hit("worker.receive", [&] { return rpc::Kind(message); });
       Handle(worker::session::Received{std::move(message)});
       if (!was_welcomed && session_.welcomed() && fatal_.ok()) OnWelcomed();
     }

@@ -1,10 +1,7 @@
 #include "worker/agent/agent.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <spdlog/spdlog.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,11 +10,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/failpoint/failpoint.h"
 #include "base/file/below.h"
 #include "base/file/durable.h"
 #include "worker/agent/artifacts.h"
 #include "worker/agent/log_file.h"
 #include "worker/agent/rank_end.h"
+#include "worker/agent/rendezvous.h"
 
 namespace mixln::worker::agent {
 namespace {
@@ -36,23 +35,6 @@ struct Overloaded : Handlers... {
 // Clang before 17 does not deduce aggregates by itself.
 template <typename... Handlers>
 Overloaded(Handlers...) -> Overloaded<Handlers...>;
-
-// A socket on this IPv4 address that listens on a port of the system's choosing; its number is 10 or more,
-// out of the way of the numbers that children get.
-absl::StatusOr<std::pair<base::UniqueFd, std::string>> ListenForRanks(const std::string& own_address) {
-  const base::UniqueFd low(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  base::UniqueFd fd(low ? fcntl(low.get(), F_DUPFD_CLOEXEC, 10) : -1);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  inet_pton(AF_INET, own_address.c_str(), &address.sin_addr);  // checked by Open
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (!fd || bind(fd.get(), generic, size) != 0 || listen(fd.get(), SOMAXCONN) != 0 ||
-      getsockname(fd.get(), generic, &size) != 0)
-    return base::ErrnoStatus(errno,
-                             absl::StrCat("cannot listen on ", own_address, " for the ranks' rendezvous"));
-  return std::pair(std::move(fd), absl::StrCat(own_address, ":", ntohs(address.sin_port)));
-}
 
 std::string Hostname() {
   char name[256] = {};
@@ -101,6 +83,7 @@ absl::StatusOr<std::vector<session::Event>> Agent::Adopt() {
   for (AttemptRecord& record : *records) {
     if (record.over) continue;
     const AttemptKey key = session::KeyOf(record.reserve);
+    base::failpoint::Hit("worker.adopt", session::ToString(key));
     events.push_back(session::Adopted{record.reserve, record.started, record.stop});
     Run& run = runs_.try_emplace(key, options_.hang).first->second;
     run.record = std::move(record);
@@ -149,6 +132,7 @@ absl::Status Agent::Prepare(const v1::Reserve& reserve, std::vector<session::Eve
       return absl::OkStatus();
     }
   }
+  base::failpoint::Hit("worker.prepare", session::ToString(key));
   if (auto asked = preparer_.Request(key, reserve.spec().data()); !asked.ok())
     answers.emplace_back(PrepareFailure(key, v1::FAILURE_CAUSE_IO, asked));
   return absl::OkStatus();
@@ -233,6 +217,7 @@ void Agent::Stop(const session::StopRanks& order, base::Time now) {
   const auto found = runs_.find(order.key);
   if (found == runs_.end()) return;
   Run& run = found->second;
+  base::failpoint::Hit("worker.stop", session::ToString(order.key));
   spdlog::info("stopping attempt {}: {}", session::ToString(order.key), order.stop.reason);
   preparer_.Abandon(order.key);
   run.rendezvous_socket.reset();
@@ -271,6 +256,7 @@ void Agent::Forget(const AttemptKey& key) {
   preparer_.Abandon(key);
   const auto found = runs_.find(key);
   if (found == runs_.end()) return;
+  base::failpoint::Hit("worker.forget", session::ToString(key));
   AttemptRecord record = found->second.record;
   const bool deleted = found->second.deleted;
   runs_.erase(found);
@@ -349,6 +335,7 @@ std::vector<session::Event> Agent::Poll(base::Time now) {
   for (auto& [key, dataset_dir] : prepared.prepared) {
     const auto found = runs_.find(key);
     if (found == runs_.end()) continue;
+    base::failpoint::Hit("worker.prepared", session::ToString(key));
     found->second.dataset_dir = std::move(dataset_dir);
     session::Prepared ready{key, ""};
     const v1::Reserve& reserve = found->second.record.reserve;
@@ -370,6 +357,7 @@ std::vector<session::Event> Agent::Poll(base::Time now) {
     for (auto& [number, rank] : run.ranks) {
       if (rank.ended || !rank.rank.Poll(now)) continue;
       rank.ended = true;
+      base::failpoint::Hit("worker.rank ended", session::ToString(key));
       const fs::path& folder = rank.rank.folder();
       session::RankEnd end = ReadRankEnd(folder);
       if (!rank.hung.empty()) {

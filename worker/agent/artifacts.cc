@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/failpoint/failpoint.h"
 #include "base/file/durable.h"
 
 namespace mixln::worker::agent {
@@ -94,8 +95,8 @@ absl::Status DeleteArtifact(const fs::path& root, const std::string& relative) {
       return absl::InvalidArgumentError(
           absl::StrCat("not deleting ", path->string(), ": ", prefix.string(), " is a link"));
   }
-  std::error_code error;
-  fs::remove_all(*path, error);
+  std::error_code error(base::failpoint::Hit("worker.delete", relative), std::generic_category());
+  if (!error) fs::remove_all(*path, error);
   if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
   return absl::OkStatus();
 }

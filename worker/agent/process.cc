@@ -128,6 +128,16 @@ std::vector<pid_t> Children() {
   return children;
 }
 
+int64_t KillsForMemory() {
+  const auto text = base::ReadFile("/proc/vmstat");
+  if (!text.ok()) return 0;
+  std::istringstream words(*text);
+  std::string name;
+  for (int64_t count = 0; words >> name >> count;)
+    if (name == "oom_kill") return count;
+  return 0;
+}
+
 std::string SignalName(int signal) {
   const char* name = sigabbrev_np(signal);
   return name == nullptr ? absl::StrCat(signal) : absl::StrCat("SIG", name);

@@ -48,6 +48,10 @@ std::vector<pid_t> ProcessesOfSession(pid_t session);
 // Living and dead children of this process (single-threaded).
 std::vector<pid_t> Children();
 
+// How many processes the kernel has killed for want of memory, the machine's or a cgroup's, since boot; 0
+// where it does not say.
+int64_t KillsForMemory();
+
 // "SIGKILL" for 9; the number where it has no name.
 std::string SignalName(int signal);
 

@@ -15,6 +15,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/failpoint/failpoint.h"
 #include "base/file/durable.h"
 #include "base/file/lock_file.h"
 #include "worker/agent/control_socket.h"
@@ -60,8 +61,11 @@ absl::StatusOr<Rank> Rank::Start(const std::filesystem::path& folder, const Rank
     options.fds.emplace_back(launch.rendezvous_fd, kRendezvousFd);
     options.environment.push_back(absl::StrCat("MIXLN_RENDEZVOUS_FD=", kRendezvousFd));
   }
+  if (const int failure = base::failpoint::Hit("worker.spawn", folder.string()); failure != 0)
+    return base::ErrnoStatus(failure, absl::StrCat("cannot start ", launch.shim_program));
   auto process = Spawn(ShimCommand(launch.shim_program, launch.trainer, launch.cpus), options);
   if (!process.ok()) return process.status();
+  base::failpoint::Hit("worker.spawned", folder.string());
   Rank rank(folder);
   rank.pidfd_ = std::move(process->pidfd);
   rank.shim_pid_ = process->pid;

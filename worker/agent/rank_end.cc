@@ -45,6 +45,10 @@ session::RankEnd ReadRankEnd(const std::filesystem::path& folder) {
   } else if (exit.is_object() && exit.contains("signal") && exit["signal"].is_number_integer()) {
     const int signal = exit["signal"];
     end.message = absl::StrCat("was killed by signal ", signal, " (", SignalName(signal), ")");
+    if (exit.value("out_of_memory", false)) {
+      end.cause = v1::FAILURE_CAUSE_OUT_OF_MEMORY;
+      absl::StrAppend(&end.message, " while the kernel killed for want of memory");
+    }
   } else {
     end.message = "left no exit status: its shim is gone, too, so it was killed or the machine went down";
   }

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "base/failpoint/failpoint.h"
 #include "base/file/durable.h"
 #include "base/file/unique_fd.h"
 #include "worker/agent/process.h"
@@ -62,12 +63,13 @@ void EndDescendants(pid_t rank) {
   }
 }
 
-void WriteUntilItWorks(const std::string& name, const nlohmann::json& value) {
+// False where the folder is gone: then nobody will read it.
+bool WriteUntilItWorks(const std::string& name, const nlohmann::json& value) {
   sigset_t none;
   sigemptyset(&none);
   for (;;) {
     const absl::Status written = base::WriteFileDurably(name, value.dump());
-    if (written.ok()) return;
+    if (written.ok() || absl::IsNotFound(written)) return written.ok();
     // A full disk: the slot stays taken and the log says why, until there is room.
     fprintf(stderr, "rank-shim: %s; trying again\n", std::string(written.message()).c_str());
     const timespec pause{1, 0};
@@ -99,6 +101,7 @@ int RunRankShim(std::span<char* const> arguments) {
   int gate[2];
   if (pipe2(gate, O_CLOEXEC) != 0) return 70;
   const pid_t shim = getpid();
+  const int64_t kills_before = KillsForMemory();
   const pid_t rank = fork();
   if (rank < 0) {
     perror("rank-shim: cannot fork");
@@ -111,11 +114,13 @@ int RunRankShim(std::span<char* const> arguments) {
   close(gate[0]);
   if (has_rendezvous) close(kRendezvousFd);
   setpgid(rank, rank);
-  WriteUntilItWorks(
+  base::failpoint::Hit("shim.forked");
+  const bool recorded = WriteUntilItWorks(
       "shim.json",
       {{"pid", shim}, {"start_time", StartTime(shim)}, {"boot_id", BootId()}, {"rank_pid", rank}});
-  if (write(gate[1], "1", 1) != 1) kill(rank, SIGKILL);
+  if (!recorded || write(gate[1], "1", 1) != 1) kill(rank, SIGKILL);
   close(gate[1]);
+  base::failpoint::Hit("shim.started");
 
   for (;;) {
     const int signal = sigwaitinfo(&signals, nullptr);
@@ -132,8 +137,12 @@ int RunRankShim(std::span<char* const> arguments) {
     if (waitid(P_PID, static_cast<id_t>(rank), &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid != rank)
       continue;
     EndDescendants(rank);
-    const char* how = end.si_code == CLD_EXITED ? "exit_code" : "signal";
-    WriteUntilItWorks("exit.json", {{how, end.si_status}});
+    base::failpoint::Hit("shim.ended");
+    nlohmann::json exit{{end.si_code == CLD_EXITED ? "exit_code" : "signal", end.si_status}};
+    // The kernel does not say whom it killed, but that it did.
+    if (end.si_code != CLD_EXITED && end.si_status == SIGKILL && KillsForMemory() > kills_before)
+      exit["out_of_memory"] = true;
+    WriteUntilItWorks("exit.json", exit);
     return 0;
   }
 }

@@ -25,6 +25,12 @@ TEST(FailpointsDeathTest, Kill) {
   EXPECT_EXIT(failpoints.Hit("step", ""), testing::KilledBySignal(SIGKILL), "");
 }
 
+TEST(Failpoints, AskForADetailOnlyWhereThereAreSome) {
+  bool asked = false;
+  EXPECT_EQ(Hit("step", [&] { return asked = true, "detail"; }), 0);
+  EXPECT_FALSE(asked) << "this process has none";
+}
+
 TEST(Failpoints, SayWhatIsWrongWithTheirList) {
   for (const char* list : {"step", "step=kill", "step:0=kill", "step:x=kill", ":1=kill", "step:1=explode"}) {
     try {

@@ -4,7 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <string>
 
 namespace mixln::base {
 namespace {
@@ -53,6 +58,36 @@ TEST_F(Durable, AFolderBelowAFileIsRefusedWithItsPath) {
   const absl::Status status = MakeFolders(folder_ / "file" / "folder");
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("file/folder"));
+}
+
+TEST(DurableDeathTest, KilledBeforeAnyCallOfAWriteTheOldFileIsWhole) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  // The same path in the process that dies, which is started anew.
+  const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / "durable-death-test";
+  for (const char* call : {"make", "write", "sync", "rename"}) {
+    std::ofstream(file) << "old";
+    const std::string failpoint = std::string("file.") + call + "@durable-death-test.tmp:1=kill";
+    const auto die = [&] {
+      setenv("MIXLN_FAILPOINTS", failpoint.c_str(), 1);
+      (void)WriteFileDurably(file, "new");
+    };
+    EXPECT_EXIT(die(), testing::KilledBySignal(SIGKILL), "") << call;
+    EXPECT_EQ(*ReadFile(file), "old") << call;
+  }
+  std::filesystem::remove(file);
+  std::filesystem::remove(file.string() + ".tmp");
+}
+
+TEST(DurableDeathTest, ACallThatFailsOnPurposeSaysWhatItsErrorSays) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / "durable-death-test";
+  const auto fail = [&] {
+    setenv("MIXLN_FAILPOINTS", "file.sync@durable-death-test:1=ENOSPC", 1);
+    fprintf(stderr, "%s", std::string(WriteFileDurably(file, "new").message()).c_str());
+    exit(0);
+  };
+  EXPECT_EXIT(fail(), testing::ExitedWithCode(0), "cannot sync .*durable-death-test.tmp: No space left");
+  std::filesystem::remove(file.string() + ".tmp");
 }
 
 }  // namespace
