@@ -10,7 +10,8 @@
 std::vector<Fault> ParseFaults(const char* text) {
   std::vector<Fault> faults;
   if (text == nullptr || *text == '\0') return faults;
-  const std::set<std::string> known{"exit", "fail", "kill", "hang", "torn", "wait", "ignore_stop"};
+  const std::set<std::string> known{"exit", "fail",  "kill",        "hang", "torn",
+                                    "wait", "swell", "ignore_stop", "pace"};
   const std::vector<std::string> items = absl::StrSplit(text, ',');
   for (const std::string& item : items) {
     Fault fault;

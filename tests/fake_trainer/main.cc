@@ -62,6 +62,7 @@ class FakeTrainer {
       exit(74);
     }
     ignores_stop_ = Find("ignore_stop", 0) != nullptr;
+    if (const Fault* pace = Find("pace", 0)) pace_milliseconds_ = Number(*pace);
   }
 
   int Run() {
@@ -80,7 +81,7 @@ class FakeTrainer {
     while (step_ < spec.train().steps()) {
       Strike(step_ + 1);
       mixln::worker::pulse::Enter(mixln::worker::pulse::Phase::kTraining, step_ + 1);
-      Obey(0);
+      Obey(pace_milliseconds_);
       ++step_;
       Step();
       const bool last = step_ == spec.train().steps();
@@ -113,6 +114,8 @@ class FakeTrainer {
         mixln::worker::pulse::Beat();
         Obey(5);
       }
+    if (const Fault* fault = Find("swell", step))
+      swollen_.assign(static_cast<size_t>(Number(*fault)) << 20, 'x');  // touches every page
     if (const Fault* fault = Find("exit", step)) exit(Number(*fault));
     if (const Fault* fault = Find("kill", step)) raise(Number(*fault));
     if (const Fault* fault = Find("fail", step)) {
@@ -233,6 +236,8 @@ class FakeTrainer {
   int events_ = -1;
   int control_ = -1;
   bool ignores_stop_ = false;
+  int pace_milliseconds_ = 0;
+  std::string swollen_;
   uint64_t sequence_ = 0;
   int64_t step_ = 0;
 };

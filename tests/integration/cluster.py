@@ -194,14 +194,14 @@ def corpus_text(paragraphs=400):
     return "\n\n".join(text.split("\n\n")[:paragraphs]) + "\n"
 
 
-def sweep_text(name, source, parameters, steps=30, layers=4, more=""):
+def sweep_text(name, source, parameters, steps=30, layers=4, hidden_size=32, more=""):
     """A sweep of a tiny model that trains in seconds."""
     grid = "\n".join(f"      {path}: {json.dumps(values)}" for path, values in parameters.items())
     return f"""apiVersion: mixln/v1
 kind: Sweep
 metadata: {{name: {name}}}
 spec:
-  model: {{hidden_size: 32, intermediate_size: 64, layers: {layers}, heads: 2}}
+  model: {{hidden_size: {hidden_size}, intermediate_size: {2 * hidden_size}, layers: {layers}, heads: 2}}
   norm: {{placement: mix, alpha: 0.25}}
   data:
     source: ["{source}"]

@@ -1,0 +1,85 @@
+"""kill -9 of coordinator, workers, shims and ranks at random moments, and daemons that stand still for longer than a lease: everything
+ends once, with the numbers of a calm run.
+
+usage: random_kills_test.py [STORMS [SEED]]   (default: 2 storms, and a seed of today's, which a failure prints)
+"""
+import os
+import random
+import signal
+import sys
+import time
+import unittest
+
+from chaos import PACE, ChaosCluster, ChaosTest, environment
+from cluster import wait_until
+
+STORMS = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**6)
+KILLS = 12  # in one storm
+CELLS = {"train.seed": [0, 1, 2, 3, 4, 5]}
+STEPS = 120
+LEASE_SECONDS = 2
+WORKERS = ("east", "west")
+# A rank that is killed costs a retry, until its trial makes progress.
+PATIENT = "  retry: {max_retries: 50}\n"
+
+
+class RandomKills(ChaosTest):
+    def setUp(self):
+        self.cluster = self.enterContext(ChaosCluster())
+        self.enterContext(environment(MIXLN_FAKE_TRAINER=PACE))
+        for name in WORKERS:
+            self.start(name)
+
+    def start(self, name):
+        self.cluster.start_fake_worker(name, "--slots", "2")
+
+    def stall(self, daemon, seconds):
+        daemon.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)  # how long it stands still
+        daemon.process.send_signal(signal.SIGCONT)
+
+    def kill_something(self, rng):
+        """Kills one process, and starts it again if that is anybody's work but the worker's; or stops a daemon for a while."""
+        victim = rng.choice(("coordinator", "worker", "rank", "rank", "shim", "stalled"))
+        pause = rng.choice((0, rng.uniform(0, 1)))
+        if victim == "coordinator":
+            self.cluster.coordinator.kill()
+            time.sleep(pause)  # how long it is away
+            self.cluster.start_coordinator()
+        elif victim == "worker":
+            name = rng.choice(WORKERS)
+            self.cluster.workers[name].kill()
+            time.sleep(pause)  # how long it is away
+            self.start(name)
+        elif victim == "stalled":
+            self.stall(rng.choice([self.cluster.coordinator, *self.cluster.workers.values()]), rng.uniform(0, 1.5 * LEASE_SECONDS))
+        else:
+            sign = "rank-shim" if victim == "shim" else "mixln-fake-trainer trial.json"
+            pids = sorted(pid for pid, words in self.cluster.processes().items() if sign in words)
+            if pids:
+                os.kill(rng.choice(pids), signal.SIGKILL)
+        return victim
+
+    def test_promises_1_2_and_7_in_storms(self):
+        calm = self.cluster.calm_numbers(parameters=CELLS, steps=STEPS, more=PATIENT)
+        for seed in range(SEED, SEED + STORMS):
+            rng = random.Random(seed)
+            sweep = f"stormy-{seed}"
+            self.cluster.submit(sweep, parameters=CELLS, steps=STEPS, more=PATIENT)
+            wait_until(self.cluster.rank_pids, "ranks")
+            killed = []
+            while len(killed) < KILLS:
+                time.sleep(rng.uniform(0, 0.4))  # the moment is the seed's
+                try:
+                    killed.append(self.kill_something(rng))
+                except ProcessLookupError:  # it ended by itself just now
+                    continue
+            again = f"random_kills_test.py 1 {seed}; killed: {' '.join(killed)}"
+            self.cluster.follow(sweep)
+            self.check(self.cluster, sweep, calm, again)
+
+
+if __name__ == "__main__":
+    print(f"seed {SEED}: again with random_kills_test.py {STORMS} {SEED}")
+    unittest.main(argv=sys.argv[:1], verbosity=2)
