@@ -4,7 +4,7 @@
 //
 // It promises: the rank never runs unless shim.json names it; the rank dies with the shim; exit.json appears
 // only when the rank and all its descendants are gone; rank.lock is held from before the shim's first
-// instruction until its last.
+// instruction until its last. Where the rank's folder has been deleted it ends without a record.
 #pragma once
 
 #include <span>
