@@ -29,7 +29,7 @@ class Promises(unittest.TestCase):
         self.assertEqual(done.returncode, expected, done.stdout + done.stderr)
 
     def step_of(self, trial_id):
-        return int(self.cluster.trial(trial_id)["progress"]["step"])
+        return int(self.cluster.trial(trial_id).get("progress", {}).get("step", 0))
 
     def restart_coordinator(self):
         self.cluster.coordinator.kill()
