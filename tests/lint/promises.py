@@ -5,7 +5,7 @@ import pathlib
 import re
 import sys
 
-PYTHON_TEST = re.compile(r"(?m)^    def (test_promise_(\d+)_\w+)\(")
+PYTHON_TEST = re.compile(r"(?m)^    def (test_promises?_((?:\d+_)(?:(?:and_)?\d+_)*)\w+)\(")
 CPP_TEST = re.compile(r"TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)")
 ROW = re.compile(r"(?m)^\| `([^`]+)`(?: `([^`]+)`)? \| (.+) \|$")
 
@@ -43,8 +43,9 @@ def problem_with(test, function):
 def named_after_promises():
     """(promise, test) of every test whose name has a promise's number."""
     for file in pathlib.Path("tests").rglob("*_test.py"):
-        for function, number in PYTHON_TEST.findall(file.read_text()):
-            yield number, function
+        for function, numbers in PYTHON_TEST.findall(file.read_text()):
+            for number in re.findall(r"\d+", numbers):
+                yield number, function
     for file in pathlib.Path("tests/unit").rglob("*_test.cc"):
         for suite, name in CPP_TEST.findall(file.read_text()):
             if number := re.match(r"Promise(\d+)", name):
