@@ -2,7 +2,6 @@
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -21,18 +20,12 @@ double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-int64_t PeakBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * int64_t{1024};
-}
-
 // An engine with this rank's rows.
 class Bench {
  public:
   Bench(const Work& work, fsdp::Collectives* ranks) : work_(work), started_(Now()) {
     if (work.threads > 0) at::set_num_threads(work.threads);
-    engine_ = std::make_unique<engine::Engine>(work.engine, ranks);
+    engine_ = std::make_unique<engine::Engine>(work.engine, ranks, *work.device);
     const int64_t world_size = ranks == nullptr ? 1 : ranks->world_size();
     const int64_t rank = ranks == nullptr ? 0 : ranks->rank();
     const int64_t own = work.rows * (rank + 1) / world_size - work.rows * rank / world_size;
@@ -47,6 +40,7 @@ class Bench {
     const double before = Now();
     engine_->ForwardBackward(tokens_, mask_, static_cast<double>(work_.rows * work_.time));
     engine_->Update(kLearningRate, false);
+    work_.device->synchronize();
     return Now() - before;
   }
 
@@ -82,13 +76,14 @@ Report Measure(const Work& work, int steps, fsdp::Collectives* ranks) {
   report.tokens_per_second = static_cast<double>(work.rows * work.time) / report.step_seconds;
   report.start_seconds = bench.start_seconds();
   report.parameters = bench.parameters();
-  report.peak_bytes = PeakBytes();
+  report.peak_bytes = work.device->peak_bytes();
   const engine::EngineOptions& model = work.engine;
   const int64_t table = model.tie_embeddings ? 0 : model.vocab_size * model.hidden_size;
   report.model_flops_utilization =
       report.tokens_per_second *
       diagnostics::FlopsPerToken({report.parameters - table, model.layers, model.hidden_size, work.time}) /
-      (diagnostics::MeasurePeakFlops(model.bf16) * (ranks == nullptr ? 1 : ranks->world_size()));
+      (diagnostics::MeasurePeakFlops(*work.device, model.bf16) *
+       (ranks == nullptr ? 1 : ranks->world_size()));
   return report;
 }
 
@@ -97,6 +92,7 @@ void Print(const Work& work, const Report& report, std::ostream& out) {
     return out << std::left << std::setw(26) << name << std::right << std::fixed;
   };
   line("parameters") << std::setprecision(1) << static_cast<double>(report.parameters) * 1e-6 << " M\n";
+  line("device") << work.device->model << '\n';
   line("a step") << work.rows << " x " << work.time << " tokens, " << (work.engine.bf16 ? "bf16" : "fp32")
                  << ", " << at::get_num_threads()
                  << (at::get_num_threads() == 1 ? " thread\n" : " threads\n");
@@ -118,7 +114,8 @@ void PrintJson(const Work& work, const Report& report, std::ostream& out) {
   nlohmann::json phases;
   for (size_t i = 0; i < report.phase_seconds.size(); ++i)
     phases[std::string(diagnostics::kPhaseNames[i])] = report.phase_seconds[i];
-  out << nlohmann::json{{"parameters", report.parameters},
+  out << nlohmann::json{{"device", work.device->model},
+                        {"parameters", report.parameters},
                         {"rows", work.rows},
                         {"time", work.time},
                         {"bf16", work.engine.bf16},
@@ -143,7 +140,8 @@ void Serve(const Work& work, fsdp::Collectives* ranks, std::istream& in, std::os
     for (int i = 0; i < steps; ++i) bench.Step();
     out << Now() - before << std::endl;
   }
-  out << nlohmann::json{{"peak_bytes", PeakBytes()}, {"start_seconds", bench.start_seconds()}}.dump()
+  out << nlohmann::json{{"peak_bytes", work.device->peak_bytes()}, {"start_seconds", bench.start_seconds()}}
+             .dump()
       << std::endl;
 }
 

@@ -7,6 +7,8 @@
 #include <istream>
 #include <ostream>
 
+#include "worker/trainer/cpu/device.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/diagnostics/phase.h"
 #include "worker/trainer/engine/engine.h"
 #include "worker/trainer/fsdp/collectives.h"
@@ -18,6 +20,7 @@ struct Work {
   int64_t rows = 8;    // of a step, over all ranks
   int64_t time = 256;  // tokens of a row
   int threads = 0;     // 0: as many as there are cores
+  const device::Device* device = &cpu::Cpu();
 };
 
 struct Report {
@@ -28,7 +31,7 @@ struct Report {
   double start_seconds = 0;  // from the engine's construction to the end of the first step
   double model_flops_utilization = 0;
   int64_t parameters = 0;
-  int64_t peak_bytes = 0;                                    // of the process
+  int64_t peak_bytes = 0;                                    // of the process, on GPUs of the GPU
   std::array<double, diagnostics::kPhases> phase_seconds{};  // of a step, in the mean
 };
 

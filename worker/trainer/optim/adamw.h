@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/fsdp/unit.h"
 
 namespace mixln::worker::trainer::optim {
@@ -16,7 +17,7 @@ struct AdamWOptions {
 
 // Update number `update` (from 1) of every parameter that this rank owns, with gradients multiplied by
 // gradient_scale. Zeroes the gradients; bf16 copies follow. Formula: kernels/adamw.h.
-void AdamW(const std::vector<fsdp::Unit*>& units, const AdamWOptions& options, double lr, int64_t update,
-           double gradient_scale);
+void AdamW(const device::Device& device, const std::vector<fsdp::Unit*>& units, const AdamWOptions& options,
+           double lr, int64_t update, double gradient_scale);
 
 }  // namespace mixln::worker::trainer::optim
