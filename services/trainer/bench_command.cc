@@ -6,6 +6,7 @@
 
 #include "base/preset/preset.h"
 #include "worker/trainer/bench/bench.h"
+#include "worker/trainer/device/plugin.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/fsdp/collectives.h"
 #include "worker/trainer/loop/run.h"
@@ -22,6 +23,8 @@ struct Choices {
   std::string preset = "llama-71m";
   std::string placement = "mix";
   std::string precision = "bf16";
+  std::string device = "cpu";
+  int gpu = 0;
   double alpha = 0.25;
   int steps = 10;
   bool json = false;
@@ -68,6 +71,12 @@ int RunBench(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--placement", choices.placement, "pre, post, mix, sandwich, …")->capture_default_str();
   app.add_option("--alpha", choices.alpha, "of mix")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  app.add_option("--device", choices.device, "what it computes on")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--gpu", choices.gpu, "the GPU's number, of cuda")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--threads", work.threads, "0: one a core")->capture_default_str();
   app.add_option("--steps", choices.steps, "measured")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_flag("--activation-checkpointing", model.activation_checkpointing);
@@ -102,7 +111,8 @@ int RunBench(int argc, char** argv) {
   choices.ranks.group = "bench";
   try {
     model.placements = PlacementsOf(choices, model.layers);
-    const auto ranks = choices.ranks.world_size == 1 ? nullptr : fsdp::Connect(choices.ranks);
+    if (choices.device == "cuda") work.device = &worker::trainer::device::OpenGpu(choices.gpu, false);
+    const auto ranks = choices.ranks.world_size == 1 ? nullptr : fsdp::Connect(choices.ranks, *work.device);
     if (choices.serve) {
       bench::Serve(work, ranks.get(), std::cin, std::cout);
       return worker::trainer::error::ExitCode::kFinished;

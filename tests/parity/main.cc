@@ -16,6 +16,8 @@
 // with --gloo, which takes its share of each batch's rows and writes result-R.json and output-R.f32: "begin"
 // and "elements" of a tensor say which of its elements it owns.
 //
+// With --gpu N it computes on that GPU, as training does. An answer's tensors are copied to the host.
+//
 // "micro" rows of a rank are computed at once; 0: all. Every batch with an "lr" is followed by an update;
 // with "measure", result.json has "layer_update_ratios" of each.
 #include <ATen/Functions.h>
@@ -33,6 +35,7 @@
 #include <span>
 #include <unordered_map>
 
+#include "worker/trainer/device/plugin.h"
 #include "worker/trainer/engine/engine.h"
 #include "worker/trainer/fsdp/collectives.h"
 #include "worker/trainer/fsdp/gloo.h"
@@ -41,6 +44,7 @@ namespace {
 
 using mixln::worker::trainer::engine::Engine;
 using mixln::worker::trainer::engine::EngineOptions;
+namespace device = mixln::worker::trainer::device;
 namespace fsdp = mixln::worker::trainer::fsdp;
 using nlohmann::json;
 
@@ -192,11 +196,12 @@ std::vector<Batch> PartsOf(const Batch& batch, int64_t micro, int64_t rank, int6
   return parts;
 }
 
-void Run(const std::string& folder, fsdp::Collectives* ranks, CountingAllocator& memory) {
+void Run(const std::string& folder, fsdp::Collectives* ranks, const device::Device& on,
+         CountingAllocator& memory) {
   const json request = json::parse(std::ifstream(folder + "/request.json"));
   at::set_num_threads(request.at("threads"));
   memory.Restart();
-  Engine engine(OptionsOf(request.at("model")), ranks);
+  Engine engine(OptionsOf(request.at("model")), ranks, on);
   if (!request.at("tensors").empty()) LoadWeights(folder, request.at("tensors"), engine);
   const std::vector<Batch> batches = ReadBatches(folder, request);
   const int64_t rank = ranks == nullptr ? 0 : ranks->rank();
@@ -215,7 +220,7 @@ void Run(const std::string& folder, fsdp::Collectives* ranks, CountingAllocator&
   std::ofstream output(folder + "/output" + suffix + ".f32", std::ios::binary);
   const auto write = [&](const std::string& name, const std::vector<int64_t>& shape, int64_t begin,
                          const at::Tensor& tensor) {
-    const at::Tensor whole = tensor.contiguous();
+    const at::Tensor whole = tensor.contiguous().cpu();
     output.write(static_cast<const char*>(whole.const_data_ptr()),
                  static_cast<std::streamsize>(whole.nbytes()));
     result["tensors"].push_back(
@@ -267,6 +272,7 @@ void Run(const std::string& folder, fsdp::Collectives* ranks, CountingAllocator&
 struct Arguments {
   fsdp::RankOptions ranks;
   bool gloo = false;
+  int gpu = -1;
   std::vector<std::string> folders;
 };
 
@@ -280,6 +286,8 @@ Arguments Parse(int argc, char** argv) {
       arguments.ranks.rank = std::stoi(argv[++i]);
     } else if (word == "--gloo") {
       arguments.gloo = true;
+    } else if (word == "--gpu") {
+      arguments.gpu = std::stoi(argv[++i]);
     } else if (word == "--world-size") {
       arguments.ranks.world_size = std::stoi(argv[++i]);
     } else if (word == "--rendezvous") {
@@ -291,25 +299,28 @@ Arguments Parse(int argc, char** argv) {
   return arguments;
 }
 
-std::unique_ptr<fsdp::Collectives> Join(const Arguments& arguments) {
+std::unique_ptr<fsdp::Collectives> Join(const Arguments& arguments, const device::Device& on) {
   if (arguments.ranks.rendezvous.empty()) return nullptr;
-  if (arguments.gloo) return fsdp::JoinByGloo(std::make_shared<fsdp::Rendezvous>(arguments.ranks));
-  return fsdp::Connect(arguments.ranks);
+  if (arguments.gloo) return fsdp::JoinByGloo(std::make_shared<fsdp::Rendezvous>(arguments.ranks), on);
+  return fsdp::Connect(arguments.ranks, on);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::cerr << "usage: mixln-parity [--rank R --world-size N --rendezvous HOST:PORT [--gloo]] FOLDER...\n";
+    std::cerr << "usage: mixln-parity [--rank R --world-size N --rendezvous HOST:PORT [--gloo]] [--gpu N] "
+                 "FOLDER...\n";
     return 64;
   }
   CountingAllocator& memory = CountingAllocator::Get();
   c10::SetCPUAllocator(&memory, /*priority=*/100);
   try {
     const Arguments arguments = Parse(argc, argv);
-    const auto ranks = Join(arguments);
-    for (const std::string& folder : arguments.folders) Run(folder, ranks.get(), memory);
+    const device::Device& on = arguments.gpu < 0 ? mixln::worker::trainer::cpu::Cpu()
+                                                 : device::OpenGpu(arguments.gpu, /*deterministic=*/true);
+    const auto ranks = Join(arguments, on);
+    for (const std::string& folder : arguments.folders) Run(folder, ranks.get(), on, memory);
   } catch (const std::exception& error) {
     std::cerr << "mixln-parity: " << error.what() << '\n';
     return 70;

@@ -2,16 +2,12 @@
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <fstream>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <string>
 
 #include "worker/trainer/diagnostics/activation_variance.h"
 #include "worker/trainer/diagnostics/flops.h"
@@ -27,29 +23,12 @@ double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// A line of kibibytes in one of this process's own files; 0: there is none.
-int64_t BytesIn(const char* path, std::string_view name) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(name)) return std::strtoll(line.c_str() + name.size(), nullptr, 10) * 1024;
-  }
-  return 0;
-}
-
-// What ranks share counts by this one's share of it.
-int64_t PeakBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * int64_t{1024} - BytesIn("/proc/self/status", "RssShmem:") +
-         BytesIn("/proc/self/smaps_rollup", "Pss_Shmem:");
-}
-
 // An engine with this rank's rows.
 class Bench {
  public:
   Bench(const Work& work, fsdp::Collectives* ranks) : work_(work), started_(Now()) {
     if (work.threads > 0) at::set_num_threads(work.threads);
-    engine_ = std::make_unique<engine::Engine>(work.engine, ranks);
+    engine_ = std::make_unique<engine::Engine>(work.engine, ranks, *work.device);
     const int64_t world_size = ranks == nullptr ? 1 : ranks->world_size();
     const int64_t rank = ranks == nullptr ? 0 : ranks->rank();
     const int64_t own = work.rows * (rank + 1) / world_size - work.rows * rank / world_size;
@@ -73,6 +52,7 @@ class Bench {
     diagnostics::ActivationVariance variance;
     const double loss = engine_->ForwardBackward(tokens_, mask_, targets, measure ? &variance : nullptr);
     const engine::UpdateReport report = engine_->Update(kLearningRate, measure);
+    work_.device->synchronize();
     if (events_) {
       events_->Append(Now(), step_,
                       events::StepDone{.loss = loss / targets,
@@ -123,13 +103,14 @@ Report Measure(const Work& work, int steps, fsdp::Collectives* ranks) {
   report.built_seconds = bench.built_seconds();
   report.first_step_seconds = bench.first_step_seconds();
   report.parameters = bench.parameters();
-  report.peak_bytes = PeakBytes();
+  report.peak_bytes = work.device->peak_bytes();
   const engine::EngineOptions& model = work.engine;
   const int64_t table = model.tie_embeddings ? 0 : model.vocab_size * model.hidden_size;
   report.model_flops_utilization =
       report.tokens_per_second *
       diagnostics::FlopsPerToken({report.parameters - table, model.layers, model.hidden_size, work.time}) /
-      (diagnostics::MeasurePeakFlops(model.bf16) * (ranks == nullptr ? 1 : ranks->world_size()));
+      (diagnostics::MeasurePeakFlops(*work.device, model.bf16) *
+       (ranks == nullptr ? 1 : ranks->world_size()));
   return report;
 }
 
@@ -138,6 +119,7 @@ void Print(const Work& work, const Report& report, std::ostream& out) {
     return out << std::left << std::setw(26) << name << std::right << std::fixed;
   };
   line("parameters") << std::setprecision(1) << static_cast<double>(report.parameters) * 1e-6 << " M\n";
+  line("device") << work.device->model << '\n';
   line("a step") << work.rows << " x " << work.time << " tokens, " << (work.engine.bf16 ? "bf16" : "fp32")
                  << ", " << at::get_num_threads()
                  << (at::get_num_threads() == 1 ? " thread\n" : " threads\n");
@@ -160,7 +142,8 @@ void PrintJson(const Work& work, const Report& report, std::ostream& out) {
   nlohmann::json phases;
   for (size_t i = 0; i < report.phase_seconds.size(); ++i)
     phases[std::string(diagnostics::kPhaseNames[i])] = report.phase_seconds[i];
-  out << nlohmann::json{{"parameters", report.parameters},
+  out << nlohmann::json{{"device", work.device->model},
+                        {"parameters", report.parameters},
                         {"rows", work.rows},
                         {"time", work.time},
                         {"bf16", work.engine.bf16},
@@ -188,7 +171,7 @@ void Serve(const Work& work, fsdp::Collectives* ranks, std::istream& in, std::os
     for (int i = 0; i < steps; ++i) bench.Step();
     out << Now() - before << std::endl;
   }
-  out << nlohmann::json{{"peak_bytes", PeakBytes()}}.dump() << std::endl;
+  out << nlohmann::json{{"peak_bytes", work.device->peak_bytes()}}.dump() << std::endl;
   // A rank's memory is shared until all have counted it.
   if (ranks != nullptr) ranks->Barrier();
 }

@@ -8,6 +8,8 @@
 #include <ostream>
 #include <string>
 
+#include "worker/trainer/cpu/device.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/diagnostics/phase.h"
 #include "worker/trainer/engine/engine.h"
 #include "worker/trainer/fsdp/collectives.h"
@@ -21,6 +23,7 @@ struct Work {
   int threads = 0;        // 0: as many as there are cores
   int measure_every = 0;  // steps between measurements of the layers, as a trial makes them; 0: none
   std::string events;     // file to append each step's event to, as a trial does; empty: none
+  const device::Device* device = &cpu::Cpu();
 };
 
 struct Report {
@@ -32,7 +35,7 @@ struct Report {
   double first_step_seconds = 0;  // and to its end
   double model_flops_utilization = 0;
   int64_t parameters = 0;
-  int64_t peak_bytes = 0;  // of the process; of memory that ranks share, its part
+  int64_t peak_bytes = 0;  // of the process, of memory that ranks share its part; on GPUs of the GPU
   std::array<double, diagnostics::kPhases> phase_seconds{};  // of a step, in the mean
 };
 

@@ -75,14 +75,19 @@ CheckpointWriter::CheckpointWriter(std::string attempt_dir, Peers peers, file::W
 void CheckpointWriter::Copy(const std::vector<engine::NamedState>& states) {
   if (snapshot_.empty()) {
     for (const engine::NamedState& state : states) {
-      snapshot_.push_back({state.name, state.shape, state.begin, state.replicated,
-                           at::empty_like(state.master), at::empty_like(state.exp_avg),
-                           at::empty_like(state.exp_avg_sq)});
+      const auto room = [](const at::Tensor& like) { return at::empty(like.sizes(), at::kFloat); };
+      snapshot_.push_back({state.name, state.shape, state.begin, state.replicated, room(state.master),
+                           room(state.exp_avg), room(state.exp_avg_sq)});
     }
   }
-  // By this thread alone: all others compute.
+  // On CPUs by this thread alone: all others compute.
+  const at::NoGradGuard no_grad;
   const auto copy = [](const at::Tensor& from, const at::Tensor& to) {
-    std::memcpy(to.data_ptr(), from.const_data_ptr(), from.nbytes());
+    if (from.is_cpu()) {
+      std::memcpy(to.data_ptr(), from.const_data_ptr(), from.nbytes());
+    } else {
+      to.copy_(from);
+    }
   };
   for (size_t i = 0; i < states.size(); ++i) {
     copy(states[i].master, snapshot_[i].master);

@@ -18,8 +18,8 @@ __global__ void AddKernel(const float* x, float a, const Y* y, float b, float* t
 }
 
 template <typename T>
-__global__ void RotateKernel(Rope rope, T* rows, int64_t stride, int64_t heads, int64_t time, float sign,
-                             int64_t count) {
+__global__ void RotateKernel(kernels::Rope rope, T* rows, int64_t stride, int64_t heads, int64_t time,
+                             float sign, int64_t count) {
   const int64_t pairs = heads * rope.half;
   for (int64_t i = FirstElement(); i < count * pairs; i += ElementStride()) {
     const int64_t row = i / pairs;
@@ -78,13 +78,13 @@ template void AddTo(Stream, const float*, float, const float*, float, float*, in
 template void AddTo(Stream, const float*, float, const Bf16*, float, float*, int64_t);
 
 template <typename T>
-void Rotate(Stream stream, const Rope& rope, T* rows, int64_t stride, int64_t heads, int64_t time,
+void Rotate(Stream stream, const kernels::Rope& rope, T* rows, int64_t stride, int64_t heads, int64_t time,
             bool inverse, int64_t count) {
   Launch(RotateKernel<T>, BlocksFor(count * heads * rope.half), stream, rope, rows, stride, heads, time,
          inverse ? -1.0F : 1.0F, count);
 }
-template void Rotate(Stream, const Rope&, float*, int64_t, int64_t, int64_t, bool, int64_t);
-template void Rotate(Stream, const Rope&, Bf16*, int64_t, int64_t, int64_t, bool, int64_t);
+template void Rotate(Stream, const kernels::Rope&, float*, int64_t, int64_t, int64_t, bool, int64_t);
+template void Rotate(Stream, const kernels::Rope&, Bf16*, int64_t, int64_t, int64_t, bool, int64_t);
 
 template <typename T>
 void Swiglu(Stream stream, const T* gate_up, T* out, int64_t columns, int64_t rows) {

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "worker/trainer/kernels/adamw.h"
+#include "worker/trainer/kernels/attention_shape.h"
 #include "worker/trainer/kernels/rms_norm.h"
+#include "worker/trainer/kernels/rope.h"
 
 // The engine's kernels on a GPU: what worker/trainer/kernels computes, over whole tensors, started on a
 // stream and not awaited. Pointers are to the device's memory, also those inside of structs. There are no
@@ -37,15 +39,9 @@ void NormBackward(Stream stream, const kernels::RmsNormBackward& norm, const Dy*
                   float* partial, int64_t rows);
 int64_t NormScratch(const kernels::RmsNormBackward& norm);
 
-// `cosines` and `sines` are a kernels::RopeTable's, [context, half].
-struct Rope {
-  const float* cosines = nullptr;
-  const float* sines = nullptr;
-  int64_t half = 0;
-};
 // As kernels::RotateRows of all rows.
 template <typename T>
-void Rotate(Stream stream, const Rope& rope, T* rows, int64_t stride, int64_t heads, int64_t time,
+void Rotate(Stream stream, const kernels::Rope& rope, T* rows, int64_t stride, int64_t heads, int64_t time,
             bool inverse, int64_t count);
 
 // As kernels::SwigluRows and SwigluRowsBackward of all rows.
@@ -54,16 +50,9 @@ void Swiglu(Stream stream, const T* gate_up, T* out, int64_t columns, int64_t ro
 template <typename T>
 void SwigluBackward(Stream stream, T* gate_up, const T* dout, int64_t columns, int64_t rows);
 
-// Causal softmax attention, computed in fp32; query head h reads key and value head h / (heads / kv_heads). A
-// row of `qkv` (one of batch·time) holds the heads' queries, then the keys, then the values. `lse` is fp32
-// [batch, heads, time]: the log-sum-exp of a query's scaled scores.
-struct AttentionShape {
-  int64_t batch = 0;
-  int64_t time = 0;
-  int64_t heads = 0;
-  int64_t kv_heads = 0;
-  int64_t head_size = 0;
-};
+// Causal softmax attention, computed in fp32. `lse` is fp32 [batch, heads, time]: the log-sum-exp of a
+// query's scaled scores.
+using kernels::AttentionShape;
 // Heads of at most kLargestHead elements; throws std::runtime_error where they are larger.
 inline constexpr int64_t kLargestHead = 128;
 template <typename T>
@@ -85,6 +74,19 @@ void AdamW(Stream stream, const kernels::AdamWStep& step, float* weight, float* 
 // *sum = Σ x², over fixed blocks. `partial` is scratch of SumScratch(count) doubles.
 void SumOfSquares(Stream stream, const float* x, int64_t count, double* partial, double* sum);
 int64_t SumScratch(int64_t count);
+
+// to = weight∘x over rows of `columns`; dx = weight∘dy, and adds the weight's gradient. `partial` is scratch
+// of ChannelScratch(columns) floats.
+void ScaleChannels(Stream stream, const float* x, const float* weight, float* to, int64_t columns,
+                   int64_t rows);
+void ScaleChannelsBackward(Stream stream, const float* x, const float* weight, const float* dy, float* dx,
+                           float* weight_gradient, float* partial, int64_t columns, int64_t rows);
+int64_t ChannelScratch(int64_t columns);
+
+// to = *weight·from, or to += *weight·from.
+void AddWeighted(Stream stream, const float* from, const float* weight, bool add, float* to, int64_t count);
+// *sum += Σ x∘y, over fixed blocks. `partial` is scratch of SumScratch(count) doubles.
+void AddDot(Stream stream, const float* x, const float* y, int64_t count, double* partial, float* sum);
 
 // to = scale·from, and to = a·x + b·y, where `to` may be `x`.
 template <typename From, typename To>

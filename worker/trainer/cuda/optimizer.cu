@@ -8,8 +8,6 @@ namespace {
 
 using kernels::Store;
 
-constexpr int64_t kSumBlock = 16 * kThreads;  // elements that one block sums
-
 // What an AdamWStep says of every element, in fp32.
 struct AdamWFactors {
   float keep;
@@ -36,24 +34,6 @@ __global__ void AdamWKernel(AdamWFactors step, float* weight, float* gradient, f
   }
 }
 
-__global__ void SquaresKernel(const float* x, int64_t count, double* partial) {
-  const int64_t begin = static_cast<int64_t>(blockIdx.x) * kSumBlock;
-  const int64_t end = begin + kSumBlock < count ? begin + kSumBlock : count;
-  double share = 0;
-  for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) {
-    share += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-  }
-  const double sum = BlockReduce(share, Sum());
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-}
-
-__global__ void AddUpKernel(const double* partial, int64_t count, double* sum) {
-  double share = 0;
-  for (int64_t i = threadIdx.x; i < count; i += kThreads) share += partial[i];
-  const double total = BlockReduce(share, Sum());
-  if (threadIdx.x == 0) *sum = total;
-}
-
 }  // namespace
 
 void AdamW(Stream stream, const kernels::AdamWStep& step, float* weight, float* gradient, float* exp_avg,
@@ -67,16 +47,6 @@ void AdamW(Stream stream, const kernels::AdamWStep& step, float* weight, float* 
                              .eps = step.eps};
   Launch(AdamWKernel, BlocksFor(count), stream, factors, weight, gradient, exp_avg, exp_avg_sq, compute,
          count);
-}
-
-int64_t SumScratch(int64_t count) {
-  return (count + kSumBlock - 1) / kSumBlock;
-}
-
-void SumOfSquares(Stream stream, const float* x, int64_t count, double* partial, double* sum) {
-  const int64_t blocks = SumScratch(count);
-  if (blocks > 0) Launch(SquaresKernel, static_cast<unsigned>(blocks), stream, x, count, partial);
-  Launch(AddUpKernel, 1U, stream, partial, blocks, sum);
 }
 
 }  // namespace mixln::worker::trainer::cuda

@@ -6,13 +6,10 @@
 #include <algorithm>
 
 #include "base/clock/clock.h"
-#include "worker/trainer/gemm/product.h"
 
 namespace mixln::worker::trainer::diagnostics {
 namespace {
 
-// Large enough to reach the peak, and short enough to be done at times between two other processes.
-constexpr int64_t kSize = 512;
 constexpr base::Duration kMeasure = base::Seconds(0.1);
 
 }  // namespace
@@ -23,13 +20,17 @@ double FlopsPerToken(const ModelSize& size) {
          12 * number(size.layers) * number(size.hidden_size) * number(size.context);
 }
 
-double MeasurePeakFlops(bool bf16) {
+double MeasurePeakFlops(const device::Device& device, bool bf16) {
   const at::NoGradGuard no_grad;
-  const at::ScalarType type = bf16 ? at::kBFloat16 : at::kFloat;
-  const at::Tensor a = at::full({kSize, kSize}, 0.5, type);
-  const at::Tensor b = at::full({kSize, kSize}, 0.25, type);
-  at::Tensor product = at::empty({kSize, kSize}, type);
-  const auto multiply = [&] { gemm::Multiply({a}, gemm::Packed({b}), product); };
+  const at::TensorOptions options = device.options(bf16 ? at::kBFloat16 : at::kFloat);
+  const int64_t size = device.peak_size;
+  const at::Tensor a = at::full({size, size}, 0.5, options);
+  const at::Tensor b = at::full({size, size}, 0.25, options);
+  const at::Tensor product = at::empty({size, size}, options);
+  const auto multiply = [&] {
+    device.multiply({a}, device.prepare({b}), product);
+    device.synchronize();
+  };
   multiply();  // the first one makes plans and buffers
   base::Duration best = kMeasure;
   const base::Time begin = base::ReadClock().steady;
@@ -39,7 +40,8 @@ double MeasurePeakFlops(bool bf16) {
     best = std::min(best, after - before);
     before = after;
   }
-  return 2.0 * kSize * kSize * kSize / std::max(base::ToSeconds(best), 1e-6);
+  const auto length = static_cast<double>(size);
+  return 2.0 * length * length * length / std::max(base::ToSeconds(best), 1e-6);
 }
 
 }  // namespace mixln::worker::trainer::diagnostics

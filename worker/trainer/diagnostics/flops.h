@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "worker/trainer/device/device.h"
+
 namespace mixln::worker::trainer::diagnostics {
 
 // Sizes that training's operations depend on.
@@ -18,8 +20,8 @@ struct ModelSize {
 // pass, attention over the whole context, nothing for recomputation.
 double FlopsPerToken(const ModelSize& size);
 
-// Operations a second of a square matrix product in bf16 or fp32 on at::get_num_threads() threads: the best
-// of a few, which take about a tenth of a second.
-double MeasurePeakFlops(bool bf16);
+// Operations a second of a square matrix product in bf16 or fp32 on the device, CPUs with
+// at::get_num_threads() threads: the best of a few, which take about a tenth of a second.
+double MeasurePeakFlops(const device::Device& device, bool bf16);
 
 }  // namespace mixln::worker::trainer::diagnostics

@@ -79,10 +79,12 @@ std::string ShapeOf(const at::Tensor& tensor) {
 }  // namespace
 
 struct Engine::Impl {
-  Impl(const EngineOptions& engine_options, fsdp::Collectives* collectives)
+  Impl(const EngineOptions& engine_options, fsdp::Collectives* collectives,
+       const device::Device& engine_device)
       : options(engine_options),
         ranks(collectives),
-        model(CheckedShape(engine_options), engine_options.placements,
+        device(engine_device),
+        model(device, CheckedShape(engine_options), engine_options.placements,
               {engine_options.init_std, engine_options.embedding_std, engine_options.scaled_init,
                engine_options.seed},
               {{collectives, engine_options.accumulate,
@@ -132,14 +134,15 @@ struct Engine::Impl {
 
   EngineOptions options;
   fsdp::Collectives* ranks;
+  const device::Device& device;
   model::Model model;
   int64_t updates = 0;
   bool masters_written = false;
   bool updated = true;  // parameters have changed since the ranks' last Barrier
 };
 
-Engine::Engine(const EngineOptions& options, fsdp::Collectives* ranks)
-    : impl_(std::make_unique<Impl>(options, ranks)) {}
+Engine::Engine(const EngineOptions& options, fsdp::Collectives* ranks, const device::Device& device)
+    : impl_(std::make_unique<Impl>(options, ranks, device)) {}
 Engine::~Engine() = default;
 
 bool Engine::depends_on_first_batch() const {
@@ -172,13 +175,13 @@ UpdateReport Engine::Update(double lr, bool measure_layers) {
   const std::vector<fsdp::Unit*>& units = impl_->model.units();
   impl_->model.FinishGradients();
   if (impl_->ranks != nullptr) optim::SumVectorGradients(units, *impl_->ranks);
-  const std::vector<double> squares = optim::SquaredGradientNorms(units, impl_->ranks);
+  const std::vector<double> squares = optim::SquaredGradientNorms(impl_->device, units, impl_->ranks);
   UpdateReport report;
   report.gradient_norm = std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
   impl_->Refresh();
   std::vector<optim::Movement> movements;
-  optim::AdamW(units, {options.beta1, options.beta2, options.adam_eps, options.weight_decay}, lr,
-               ++impl_->updates, optim::ClipScale(report.gradient_norm, options.clip_norm),
+  optim::AdamW(impl_->device, units, {options.beta1, options.beta2, options.adam_eps, options.weight_decay},
+               lr, ++impl_->updates, optim::ClipScale(report.gradient_norm, options.clip_norm),
                measure_layers ? &movements : nullptr);
   for (fsdp::Unit* unit : units) unit->Release();  // what was gathered is old
   impl_->updated = true;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "worker/trainer/cpu/device.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/diagnostics/activation_variance.h"
 #include "worker/trainer/fsdp/collectives.h"
 #include "worker/trainer/fsdp/unit.h"
@@ -38,7 +40,6 @@ struct EngineOptions {
   double adam_eps = 1e-8;
   double weight_decay = 0.0;  // decoupled; spares vectors: norm weights, omega, W
   double clip_norm = 0.0;     // of the global gradient norm; 0: no clipping
-  bool deterministic = true;  // on CPUs every kernel is
   int64_t context = 0;        // longest input, in tokens
   // Of several ranks: see fsdp::Accumulate, and model::Execution for the next two.
   fsdp::Accumulate accumulate = fsdp::Accumulate::kReduceEach;
@@ -76,8 +77,9 @@ struct UpdateReport {
 };
 
 // A model with its optimizer: everything between token ids and updated weights. One thread uses it at a time;
-// it computes on at::get_num_threads() threads. Two runs with the same options, inputs and number of threads
-// on the same kind of CPU give the same bits.
+// on CPUs it computes on at::get_num_threads() threads. Two runs with the same options, inputs and number of
+// threads on the same kind of device give the same bits. Tokens and masks are on the host, whatever the
+// device.
 //
 // Of several ranks each has an engine of its own, with the same options. They call ForwardBackward, Evaluate,
 // Update and Logits together, the same number of times, each with rows of its own; a rank that has none gives
@@ -86,8 +88,9 @@ struct UpdateReport {
 // Throws std::invalid_argument for options or tensors that make no sense; the message names the field.
 class Engine {
  public:
-  // `ranks`: none for one rank; it must outlive the engine.
-  explicit Engine(const EngineOptions& options, fsdp::Collectives* ranks = nullptr);
+  // `ranks`: none for one rank; it and the device must outlive the engine.
+  explicit Engine(const EngineOptions& options, fsdp::Collectives* ranks = nullptr,
+                  const device::Device& device = cpu::Cpu());
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -116,7 +119,7 @@ class Engine {
   UpdateReport Update(double lr, bool measure_layers);
 
   // Masters and moments, embedding first, in an order that depends on the options only. They are the engine's
-  // own memory: who writes into it calls StatesWritten before anything else.
+  // own memory, on its device: who writes into it calls StatesWritten before anything else.
   std::vector<NamedState> States() const;
   void StatesWritten();
 

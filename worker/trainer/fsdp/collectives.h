@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/fsdp/rendezvous.h"
 
 namespace mixln::worker::trainer::fsdp {
@@ -66,6 +67,7 @@ class Collectives {
 
   // Sums over ranks, in place. Tensors are contiguous.
   virtual void Sum(const at::Tensor& tensor) = 0;
+  // The same of numbers on the host.
   void Sum(std::span<double> numbers);
 
   // Until all ranks have called it.
@@ -75,11 +77,9 @@ class Collectives {
   std::shared_ptr<Rendezvous> rendezvous_;
 };
 
-// Brings the ranks together: over memory where they all are on one host and can map each other's, else over
-// Gloo. Throws error::PeerLostError when they do not all come.
-std::unique_ptr<Collectives> Connect(const RankOptions& options);
-
-// to[i] += parts[0][i], then += parts[1][i], and so on.
-void AddInOrder(float* to, const std::vector<const float*>& parts, int64_t count);
+// Brings ranks that compute on such a device together, as the device joins them; those on CPUs over memory
+// where they all are on one host and can map each other's, else over Gloo. Throws error::PeerLostError when
+// they do not all come.
+std::unique_ptr<Collectives> Connect(const RankOptions& options, const device::Device& device);
 
 }  // namespace mixln::worker::trainer::fsdp

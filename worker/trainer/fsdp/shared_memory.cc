@@ -23,8 +23,10 @@ std::vector<Place*> PlacesOf(const HostMemory& memory, int world_size) {
 
 class SharedMemory : public Collectives {
  public:
-  SharedMemory(std::shared_ptr<Rendezvous> rendezvous, std::unique_ptr<HostMemory> memory)
+  SharedMemory(std::shared_ptr<Rendezvous> rendezvous, std::unique_ptr<HostMemory> memory,
+               const device::Device& device)
       : Collectives(std::move(rendezvous)),
+        device_(device),
         memory_(std::move(memory)),
         meeting_(
             rank(), PlacesOf(*memory_, world_size()), [this](int peer) { return memory_->HasEnded(peer); },
@@ -107,12 +109,13 @@ class SharedMemory : public Collectives {
   }
 
   void AddParts(uint32_t number, const at::Tensor& part) {
-    std::vector<const float*> parts;
+    std::vector<at::Tensor> parts;
+    parts.reserve(static_cast<size_t>(world_size()));
     for (int peer = 0; peer < world_size(); ++peer) {
-      const auto* whole = reinterpret_cast<const float*>(memory_->At(peer, meeting_.Given(peer, number)));
-      parts.push_back(whole + rank() * part.numel());
+      auto* whole = reinterpret_cast<float*>(memory_->At(peer, meeting_.Given(peer, number)));
+      parts.push_back(at::from_blob(whole + rank() * part.numel(), part.sizes(), part.options()));
     }
-    AddInOrder(part.data_ptr<float>(), parts, part.numel());
+    device_.add_in_order(part, parts);
   }
 
   void SumPiece(const at::Tensor& piece) {
@@ -130,6 +133,7 @@ class SharedMemory : public Collectives {
     meeting_.Leave(number);
   }
 
+  const device::Device& device_;
   std::unique_ptr<HostMemory> memory_;
   Meeting meeting_;
   int64_t own_bytes_ = 0;
@@ -141,8 +145,8 @@ class SharedMemory : public Collectives {
 }  // namespace
 
 std::unique_ptr<Collectives> JoinByMemory(std::shared_ptr<Rendezvous> rendezvous,
-                                          std::unique_ptr<HostMemory> memory) {
-  return std::make_unique<SharedMemory>(std::move(rendezvous), std::move(memory));
+                                          std::unique_ptr<HostMemory> memory, const device::Device& device) {
+  return std::make_unique<SharedMemory>(std::move(rendezvous), std::move(memory), device);
 }
 
 }  // namespace mixln::worker::trainer::fsdp

@@ -7,32 +7,9 @@
 #include <stdexcept>
 #include <utility>
 
-#include "worker/trainer/kernels/adamw.h"
 #include "worker/trainer/kernels/philox.h"
 
 namespace mixln::worker::trainer::fsdp {
-namespace {
-
-// Fixed blocks, summed in order.
-double SumOfSquares(const at::Tensor& flat) {
-  constexpr int64_t kBlock = 65536;
-  const int64_t size = flat.numel();
-  const int64_t blocks = (size + kBlock - 1) / kBlock;
-  const float* values = flat.const_data_ptr<float>();
-  std::vector<double> sums(static_cast<size_t>(blocks));
-  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t first = block * kBlock;
-      sums[static_cast<size_t>(block)] =
-          kernels::SumOfSquares(values + first, std::min(kBlock, size - first));
-    }
-  });
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
-}
-
-}  // namespace
 
 Unit::State Unit::Zeros(at::Tensor master) {
   State state;
@@ -43,8 +20,9 @@ Unit::State Unit::Zeros(at::Tensor master) {
   return state;
 }
 
-Unit::Unit(const std::vector<ParameterSpec>& parameters, Compute compute, const Sharding& sharding)
-    : layout_(MakeLayout(parameters)), compute_(compute), sharding_(sharding) {
+Unit::Unit(const device::Device& device, const std::vector<ParameterSpec>& parameters, Compute compute,
+           const Sharding& sharding)
+    : device_(&device), layout_(MakeLayout(parameters)), compute_(compute), sharding_(sharding) {
   Collectives* ranks = sharding_.ranks;
   owned_ = ranks == nullptr ? Range{0, layout_.matrices}
                             : OwnedBy(ranks->rank(), ranks->world_size(), layout_.matrices);
@@ -52,13 +30,14 @@ Unit::Unit(const std::vector<ParameterSpec>& parameters, Compute compute, const 
   kept_ = ranks == nullptr || ranks->has_common_memory();
   if (kept_) {
     const auto zeros = [&](at::ScalarType type) {
-      return ranks == nullptr ? at::zeros({padded_}, type) : ranks->Common(padded_, type);
+      return ranks == nullptr ? at::zeros({padded_}, device.options(type)) : ranks->Common(padded_, type);
     };
     if (compute_ != Compute::kBf16) fp32_ = zeros(at::kFloat);
     if (compute_ != Compute::kFp32) bf16_ = zeros(at::kBFloat16);
   }
-  matrices_ = Zeros(fp32_.defined() ? Owned(fp32_) : at::zeros({owned_.elements}, at::kFloat));
-  vectors_ = Zeros(at::zeros({layout_.vectors}, at::kFloat));
+  matrices_ =
+      Zeros(fp32_.defined() ? Owned(fp32_) : at::zeros({owned_.elements}, device.options(at::kFloat)));
+  vectors_ = Zeros(at::zeros({layout_.vectors}, device.options(at::kFloat)));
   if (ranks == nullptr) gradient_ = matrices_.gradient;
   MakePieces();
 }
@@ -184,8 +163,9 @@ void Unit::Refresh() {
   Release();
 }
 
-double Unit::SquaredGradient() const {
-  return SumOfSquares(matrices_.gradient) + (counts_vectors() ? SumOfSquares(vectors_.gradient) : 0.0);
+void Unit::SquareGradient(const at::Tensor& sums) const {
+  device_->sum_of_squares(matrices_.gradient, sums.narrow(0, 0, 1));
+  if (counts_vectors()) device_->sum_of_squares(vectors_.gradient, sums.narrow(0, 1, 1));
 }
 
 void Initialize(Unit& unit, const std::vector<ParameterSpec>& parameters, uint64_t seed) {
@@ -197,12 +177,14 @@ void Initialize(Unit& unit, const std::vector<ParameterSpec>& parameters, uint64
     if (piece.segment->is_vector()) {
       master.fill_(parameter->start_value);
     } else {
-      constexpr int64_t kElements = 16384;  // of a thread at least
-      float* data = master.data_ptr<float>();
+      constexpr int64_t kElements = 16384;   // of a thread at least
+      const at::Tensor host = master.cpu();  // on CPUs the master itself
+      float* data = host.data_ptr<float>();
       at::parallel_for(0, piece.range.elements, kElements, [&](int64_t begin, int64_t end) {
         kernels::FillNormal(seed, parameter->name, parameter->standard_deviation, piece.range.begin + begin,
                             end - begin, data + begin);
       });
+      master.copy_(host);
     }
   }
   unit.Refresh();

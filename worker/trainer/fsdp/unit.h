@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/fsdp/buffer_pool.h"
 #include "worker/trainer/fsdp/collectives.h"
 #include "worker/trainer/fsdp/layout.h"
@@ -64,7 +65,9 @@ struct Piece {
 // or as its bf16 copy. Ranks with memory in common have them there in the same way, once for all.
 class Unit {
  public:
-  Unit(const std::vector<ParameterSpec>& parameters, Compute compute, const Sharding& sharding);
+  // All of it lies on the device, which outlives it.
+  Unit(const device::Device& device, const std::vector<ParameterSpec>& parameters, Compute compute,
+       const Sharding& sharding);
   Unit(const Unit&) = delete;
   Unit& operator=(const Unit&) = delete;
 
@@ -111,9 +114,9 @@ class Unit {
   // Whether this rank counts vectors in sums over ranks, which all have them: rank 0 does.
   bool counts_vectors() const { return sharding_.ranks == nullptr || sharding_.ranks->rank() == 0; }
 
-  // Sum of squares of the gradient that is owned, over all ranks' parts together once: vectors count on rank
-  // 0 only. Fixed blocks: the same bits whatever the number of threads.
-  double SquaredGradient() const;
+  // Writes to sums[0] and sums[1], fp64 on the device, the sums of squares of the gradient that is owned: of
+  // the matrices, and of the vectors, which count on rank 0 only, so once over all ranks.
+  void SquareGradient(const at::Tensor& sums) const;
 
  private:
   // Whether matrices are to be gathered and reduced; a unit may have none.
@@ -124,6 +127,7 @@ class Unit {
   at::Tensor View(const at::Tensor& flat, const MatrixRange& matrix) const;
   const Segment& FindSegment(const std::string& name) const;
 
+  const device::Device* device_;
   Layout layout_;
   Compute compute_;
   Sharding sharding_;
@@ -135,8 +139,8 @@ class Unit {
     at::Tensor exp_avg;
     at::Tensor exp_avg_sq;
   };
-  static State Zeros(at::Tensor master);
-  State matrices_;  // what is owned
+  static State Zeros(at::Tensor master);  // the rest where the master is
+  State matrices_;                        // what is owned
   State vectors_;
   std::vector<Piece> pieces_;
 

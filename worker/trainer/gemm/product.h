@@ -11,16 +11,11 @@
 
 #include <cstdint>
 
+#include "worker/trainer/device/device.h"
+
 namespace mixln::worker::trainer::gemm {
 
-// A matrix [rows, columns] in memory; with `transposed` it is stored as [columns, rows].
-struct Matrix {
-  at::Tensor stored;  // two-dimensional, fp32 or bf16, its rows contiguous
-  bool transposed = false;
-
-  int64_t rows() const { return stored.size(transposed ? 1 : 0); }
-  int64_t columns() const { return stored.size(transposed ? 0 : 1); }
-};
+using device::Matrix;
 
 // Whether this machine has products of the type. Always for fp32.
 bool Supported(at::ScalarType type);

@@ -6,13 +6,13 @@ namespace mixln::worker::trainer::kernels {
 namespace {
 
 template <typename T>
-MIXLN_INLINE void Rotate(const RopeTable& table, T* rows, int64_t stride, int64_t heads, int64_t time,
+MIXLN_INLINE void Rotate(const Rope& table, T* rows, int64_t stride, int64_t heads, int64_t time,
                          bool inverse, int64_t begin, int64_t end) {
   const int64_t half = table.half;
   const float sign = inverse ? -1.0F : 1.0F;
   for (int64_t row = begin; row < end; ++row) {
-    const float* __restrict__ cos = table.cos.data() + (row % time) * half;
-    const float* __restrict__ sin = table.sin.data() + (row % time) * half;
+    const float* __restrict__ cos = table.cosines + (row % time) * half;
+    const float* __restrict__ sin = table.sines + (row % time) * half;
     for (int64_t head = 0; head < heads; ++head) {
       T* __restrict__ first = rows + row * stride + head * 2 * half;
       T* __restrict__ second = first + half;
@@ -42,11 +42,11 @@ RopeTable::RopeTable(int64_t context, int64_t head_size, double theta)
   }
 }
 
-MIXLN_CLONES void RotateRows(const RopeTable& table, float* rows, int64_t stride, int64_t heads, int64_t time,
+MIXLN_CLONES void RotateRows(const Rope& table, float* rows, int64_t stride, int64_t heads, int64_t time,
                              bool inverse, int64_t begin, int64_t end) {
   Rotate(table, rows, stride, heads, time, inverse, begin, end);
 }
-MIXLN_CLONES void RotateRows(const RopeTable& table, Bf16* rows, int64_t stride, int64_t heads, int64_t time,
+MIXLN_CLONES void RotateRows(const Rope& table, Bf16* rows, int64_t stride, int64_t heads, int64_t time,
                              bool inverse, int64_t begin, int64_t end) {
   Rotate(table, rows, stride, heads, time, inverse, begin, end);
 }

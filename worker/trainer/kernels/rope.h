@@ -16,11 +16,18 @@ struct RopeTable {
   std::vector<float> sin;  // [context, half]
 };
 
+// The same table wherever it lies.
+struct Rope {
+  const float* cosines = nullptr;
+  const float* sines = nullptr;
+  int64_t half = 0;
+};
+
 // Rotates the first `heads` heads of rows [begin, end) in place; row r is at position r % time and `stride`
 // elements behind the one before. `inverse` rotates back, which is the gradient.
-void RotateRows(const RopeTable& table, float* rows, int64_t stride, int64_t heads, int64_t time,
-                bool inverse, int64_t begin, int64_t end);
-void RotateRows(const RopeTable& table, Bf16* rows, int64_t stride, int64_t heads, int64_t time, bool inverse,
+void RotateRows(const Rope& table, float* rows, int64_t stride, int64_t heads, int64_t time, bool inverse,
+                int64_t begin, int64_t end);
+void RotateRows(const Rope& table, Bf16* rows, int64_t stride, int64_t heads, int64_t time, bool inverse,
                 int64_t begin, int64_t end);
 
 }  // namespace mixln::worker::trainer::kernels

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <limits>
 #include <string>
 
 #include "worker/trainer/data/share.h"
@@ -13,25 +11,6 @@
 namespace mixln::worker::trainer::loop {
 namespace {
 
-constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
-
-// A file that holds one number; kAny where there is none, or "max".
-int64_t NumberIn(const std::string& path) {
-  std::ifstream file(path);
-  int64_t number = 0;
-  return file >> number ? number : kAny;
-}
-
-int64_t SystemAvailable() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string name; file >> name;) {
-    int64_t kibibytes = 0;
-    if (name == "MemAvailable:" && file >> kibibytes) return kibibytes * 1024;
-    std::getline(file, name);
-  }
-  return kAny;
-}
-
 std::string Gigabytes(int64_t bytes) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) * 1e-9);
@@ -39,13 +18,6 @@ std::string Gigabytes(int64_t bytes) {
 }
 
 }  // namespace
-
-int64_t AvailableMemory() {
-  const int64_t limit = NumberIn("/sys/fs/cgroup/memory.max");
-  const int64_t used = NumberIn("/sys/fs/cgroup/memory.current");
-  const int64_t left = limit == kAny || used == kAny ? kAny : std::max<int64_t>(limit - used, 0);
-  return std::min(SystemAvailable(), left);
-}
 
 void CheckMemory(const config::TrialConfig& config, const engine::EngineOptions& options, bool common_memory,
                  int64_t available_bytes) {

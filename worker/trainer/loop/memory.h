@@ -8,11 +8,8 @@
 
 namespace mixln::worker::trainer::loop {
 
-// What this process may still take: the system's available memory, or what its cgroup leaves, in bytes.
-int64_t AvailableMemory();
-
 // Throws error::OutOfMemoryError that says how much is needed at least, of what, and how much there is.
-// `common_memory`: whether several ranks have some.
+// `common_memory`: whether several ranks have some; `available_bytes`: on the device.
 void CheckMemory(const config::TrialConfig& config, const engine::EngineOptions& options, bool common_memory,
                  int64_t available_bytes);
 

@@ -10,10 +10,10 @@
 namespace mixln::worker::trainer::loop {
 namespace {
 
-Progress LoadUndamaged(const std::string& folder, const config::TrialConfig& config, int64_t windows,
-                       engine::Engine& engine) {
+Progress LoadUndamaged(const std::string& folder, const config::TrialConfig& config,
+                       const device::Device& device, int64_t windows, engine::Engine& engine) {
   const checkpoint::Manifest manifest = checkpoint::ReadManifest(folder);
-  const checkpoint::Manifest trial = MakeManifest(config, windows, manifest.step, manifest.tokens);
+  const checkpoint::Manifest trial = MakeManifest(config, device, windows, manifest.step, manifest.tokens);
   const auto differences = checkpoint::Compare(folder, manifest, trial);
   checkpoint::Load(folder, manifest, engine.States());
   engine.StatesWritten();
@@ -25,10 +25,10 @@ Progress LoadUndamaged(const std::string& folder, const config::TrialConfig& con
           .loss_history = manifest.loss_history};
 }
 
-Progress LoadFrom(const std::string& folder, const config::TrialConfig& config, int64_t windows,
-                  engine::Engine& engine, const OnDamaged& damaged) {
+Progress LoadFrom(const std::string& folder, const config::TrialConfig& config, const device::Device& device,
+                  int64_t windows, engine::Engine& engine, const OnDamaged& damaged) {
   try {
-    return LoadUndamaged(folder, config, windows, engine);
+    return LoadUndamaged(folder, config, device, windows, engine);
   } catch (const checkpoint::DamagedError&) {
     damaged(folder);
     throw;
@@ -37,18 +37,19 @@ Progress LoadFrom(const std::string& folder, const config::TrialConfig& config, 
 
 }  // namespace
 
-Progress Resume(const config::TrialConfig& config, int64_t vocab_size, int64_t windows,
-                engine::Engine& engine, const OnDamaged& damaged) {
+Progress Resume(const config::TrialConfig& config, const device::Device& device, int64_t vocab_size,
+                int64_t windows, engine::Engine& engine, const OnDamaged& damaged) {
   for (const std::string& folder : checkpoint::ListCheckpoints(config.attempt_dir)) {
     try {
-      Progress progress = LoadFrom(folder, config, windows, engine, damaged);
+      Progress progress = LoadFrom(folder, config, device, windows, engine, damaged);
       progress.own = true;
       return progress;
     } catch (const error::InputOutputError& problem) {
       Say("%s; trying the checkpoint before it", problem.what());
     }
   }
-  if (!config.resume_from.empty()) return LoadFrom(config.resume_from, config, windows, engine, damaged);
+  if (!config.resume_from.empty())
+    return LoadFrom(config.resume_from, config, device, windows, engine, damaged);
   Progress fresh;
   fresh.folder = config.spec.init.from;
   if (!fresh.folder.empty()) {

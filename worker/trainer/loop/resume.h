@@ -7,6 +7,7 @@
 
 #include "worker/trainer/checkpoint/manifest.h"
 #include "worker/trainer/config/config.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/engine/engine.h"
 
 namespace mixln::worker::trainer::loop {
@@ -28,7 +29,7 @@ using OnDamaged = std::function<void(const std::string& folder)>;
 // of the data set and in the training set. What the rank must say about a difference, or a checkpoint passed
 // over, goes to the log. Throws error::ConfigError for a checkpoint or model of another kind,
 // error::InputOutputError for a resume_from and error::DataError for an init.from that cannot be read.
-Progress Resume(const config::TrialConfig& config, int64_t vocab_size, int64_t windows,
-                engine::Engine& engine, const OnDamaged& damaged);
+Progress Resume(const config::TrialConfig& config, const device::Device& device, int64_t vocab_size,
+                int64_t windows, engine::Engine& engine, const OnDamaged& damaged);
 
 }  // namespace mixln::worker::trainer::loop

@@ -1,21 +1,15 @@
 #include "worker/trainer/loop/setup.h"
 
-#include <ATen/Version.h>
-
-#include <algorithm>
-#include <cctype>
 #include <cstdlib>
 
+#include "worker/trainer/cpu/device.h"
 #include "worker/trainer/data/training_set.h"
+#include "worker/trainer/device/plugin.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::loop {
 
 void CheckSupported(const config::TrialConfig& config, const shards::Dataset& dataset) {
-  if (config.gpu != -1) {
-    throw error::ConfigError("gpu: is " + std::to_string(config.gpu) +
-                             ", but this release computes on the CPU (gpu -1)");
-  }
   const int32_t vocab_size = config.spec.model.vocab_size;
   if (vocab_size != 0 && vocab_size != dataset.vocab_size) {
     throw error::ConfigError("spec.model.vocab_size: is " + std::to_string(vocab_size) +
@@ -25,7 +19,16 @@ void CheckSupported(const config::TrialConfig& config, const shards::Dataset& da
   }
 }
 
-std::unique_ptr<fsdp::Collectives> ConnectRanks(const config::TrialConfig& config) {
+const device::Device& OpenDevice(const config::TrialConfig& config) {
+  return config.gpu < 0 ? cpu::Cpu() : device::OpenGpu(config.gpu, config.spec.train.deterministic);
+}
+
+std::string Describe(const device::Device& device, const config::TrialConfig& config) {
+  return device.model + (config.gpu < 0 ? ", " + std::to_string(config.threads) + " threads" : "");
+}
+
+std::unique_ptr<fsdp::Collectives> ConnectRanks(const config::TrialConfig& config,
+                                                const device::Device& device) {
   if (config.world_size == 1) return nullptr;
   fsdp::RankOptions options;
   options.rank = config.rank;
@@ -36,7 +39,7 @@ std::unique_ptr<fsdp::Collectives> ConnectRanks(const config::TrialConfig& confi
       config.trial_id + "/" + std::to_string(config.fence.term) + "-" + std::to_string(config.fence.epoch);
   const char* fd = std::getenv("MIXLN_RENDEZVOUS_FD");
   if (config.rank == 0 && fd != nullptr) options.listening_fd = std::atoi(fd);
-  return fsdp::Connect(options);
+  return fsdp::Connect(options, device);
 }
 
 engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::Dataset& dataset) {
@@ -64,7 +67,6 @@ engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::
   options.adam_eps = spec.train.adam_eps;
   options.weight_decay = spec.train.weight_decay;
   options.clip_norm = spec.train.clip_norm;
-  options.deterministic = spec.train.deterministic;
   options.context = spec.data.context;
   options.accumulate = spec.sharding.accumulate == config::Accumulate::kNoSync
                            ? fsdp::Accumulate::kNoSync
@@ -74,8 +76,8 @@ engine::EngineOptions MakeEngineOptions(const config::Spec& spec, const shards::
   return options;
 }
 
-checkpoint::Manifest MakeManifest(const config::TrialConfig& config, int64_t windows, int64_t step,
-                                  int64_t tokens) {
+checkpoint::Manifest MakeManifest(const config::TrialConfig& config, const device::Device& device,
+                                  int64_t windows, int64_t step, int64_t tokens) {
   const data::Position position = data::PositionOf(step, config.spec.train.batch.sequences, windows);
   checkpoint::Manifest manifest;
   manifest.trial_id = config.trial_id;
@@ -89,18 +91,11 @@ checkpoint::Manifest MakeManifest(const config::TrialConfig& config, int64_t win
   manifest.layer_placements = config.spec.norm.layer_placements;
   manifest.spec_json = config.spec_json;
   manifest.precision = config.spec.train.precision == config::Precision::kBf16 ? "bf16" : "fp32";
-  manifest.device = "cpu";
-  manifest.instruction_set = InstructionSet();
+  manifest.device = device.kind;
+  manifest.instruction_set = device.instruction_set;
   manifest.threads = config.threads;
   manifest.world_size = config.world_size;
   return manifest;
-}
-
-std::string InstructionSet() {
-  std::string name = at::get_cpu_capability();
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return name;
 }
 
 }  // namespace mixln::worker::trainer::loop

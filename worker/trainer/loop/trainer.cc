@@ -43,11 +43,11 @@ long long Wide(int64_t number) {
 }
 
 std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config, const shards::Dataset& dataset,
-                                           fsdp::Collectives* ranks) {
+                                           fsdp::Collectives* ranks, const device::Device& device) {
   try {
     const engine::EngineOptions options = MakeEngineOptions(config.spec, dataset);
-    CheckMemory(config, options, ranks != nullptr && ranks->has_common_memory(), AvailableMemory());
-    return std::make_unique<engine::Engine>(options, ranks);
+    CheckMemory(config, options, ranks != nullptr && ranks->has_common_memory(), device.available_bytes());
+    return std::make_unique<engine::Engine>(options, ranks, device);
   } catch (const std::invalid_argument& problem) {
     throw error::ConfigError(std::string("spec: ") + problem.what());
   }
@@ -114,14 +114,15 @@ Trainer::Trainer(const config::TrialConfig& config, events::EventLog& events, ev
       events_(events),
       control_(control),
       step_(step),
-      ranks_(ConnectRanks(config)),
+      device_(OpenDevice(config)),
+      ranks_(ConnectRanks(config, device_)),
       dataset_(LoadDataset(config)),
       training_set_(dataset_, config.spec),
       evaluation_set_(dataset_, config.spec),
       unigram_(dataset_),
-      engine_(MakeEngine(config, dataset_, ranks_.get())),
+      engine_(MakeEngine(config, dataset_, ranks_.get(), device_)),
       writer_(config.attempt_dir, MakePeers(ranks_.get())),
-      progress_(Resume(config, dataset_.vocab_size, training_set_.windows(), *engine_,
+      progress_(Resume(config, device_, dataset_.vocab_size, training_set_.windows(), *engine_,
                        [&](const std::string& folder) { Append(step, events::CheckpointBad{folder}); })) {
   KeepTokenizer(config);
   step_ = progress_.step;
@@ -142,11 +143,11 @@ Outcome Trainer::Run() {
   const events::Started started{
       engine_->parameters(),
       progress_.step,
-      "cpu " + InstructionSet() + ", " + std::to_string(config_.threads) + " threads",
+      Describe(device_, config_),
       training_set_.tokens(),
       evaluation_set_.unigram_perplexity(),
       diagnostics::FlopsPerToken(SizeOf(config_.spec, dataset_, engine_->parameters())),
-      diagnostics::MeasurePeakFlops(config_.spec.train.precision == config::Precision::kBf16)};
+      diagnostics::MeasurePeakFlops(device_, config_.spec.train.precision == config::Precision::kBf16)};
   Emit(started);
   Say("trial %s: %lld parameters on %s; %lld training tokens; unigram perplexity %.2f",
       config_.trial_id.c_str(), Wide(started.parameters), started.device.c_str(), Wide(started.train_tokens),
@@ -310,7 +311,7 @@ void Trainer::StartCheckpoint() {
   pulse::Enter(pulse::Phase::kSaving, progress_.step);
   AwaitCheckpoint();
   checkpoint::Manifest manifest =
-      MakeManifest(config_, training_set_.windows(), progress_.step, progress_.tokens);
+      MakeManifest(config_, device_, training_set_.windows(), progress_.step, progress_.tokens);
   manifest.loss_history = progress_.loss_history;
   writer_.Start(std::move(manifest), engine_->States());
   last_checkpoint_ = progress_.step;

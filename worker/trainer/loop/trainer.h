@@ -15,6 +15,7 @@
 #include "worker/trainer/data/evaluation_set.h"
 #include "worker/trainer/data/training_set.h"
 #include "worker/trainer/data/unigram.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/engine/engine.h"
 #include "worker/trainer/events/control_socket.h"
 #include "worker/trainer/events/event_log.h"
@@ -71,6 +72,7 @@ class Trainer {
   events::EventLog& events_;
   events::ControlSocket& control_;
   int64_t& step_;
+  const device::Device& device_;
   std::unique_ptr<fsdp::Collectives> ranks_;  // none: there is one rank
   shards::Dataset dataset_;
   data::TrainingSet training_set_;

@@ -24,10 +24,9 @@ void SumOverRanks(norm::Sublayer::Summands& summands, fsdp::Collectives* ranks) 
 
 }  // namespace
 
-void StartAdmin(const Shape& shape, const std::vector<norm::LayerForm>& forms,
-                const Initialization& initialization, const std::shared_ptr<const kernels::RopeTable>& rope,
-                std::vector<Stream> streams, const std::vector<fsdp::Unit*>& layer_units,
-                fsdp::Collectives* ranks) {
+void StartAdmin(const device::Device& device, const Shape& shape, const std::vector<norm::LayerForm>& forms,
+                const Initialization& initialization, const device::Rope& rope, std::vector<Stream> streams,
+                const std::vector<fsdp::Unit*>& layer_units, fsdp::Collectives* ranks) {
   Shape fp32 = shape;
   fp32.bf16 = false;
   double next_omega = 1.0;
@@ -35,9 +34,9 @@ void StartAdmin(const Shape& shape, const std::vector<norm::LayerForm>& forms,
     const norm::LayerForm& form = forms[index];
     const auto number = static_cast<int64_t>(index);
     const std::vector<fsdp::ParameterSpec> parameters = LayerParameters(fp32, form, number, initialization);
-    fsdp::Unit unit(parameters, fsdp::Compute::kFp32, {});
+    fsdp::Unit unit(device, parameters, fsdp::Compute::kFp32, {});
     fsdp::Initialize(unit, parameters, initialization.seed);
-    Layer layer(fp32, form, number, unit, rope);
+    Layer layer(device, fp32, form, number, unit, rope);
     for (const Part part : {Part::kAttention, Part::kMlp}) {
       const norm::SublayerForm& sublayer = part == Part::kAttention ? form.attention : form.mlp;
       if (!sublayer.omega.empty()) {

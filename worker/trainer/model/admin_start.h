@@ -2,11 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <memory>
 #include <vector>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/fsdp/unit.h"
-#include "worker/trainer/kernels/rope.h"
 #include "worker/trainer/model/initialization.h"
 #include "worker/trainer/model/shape.h"
 #include "worker/trainer/norm/placement.h"
@@ -24,9 +23,8 @@ struct Stream {
 // type. A layer's initial weights are drawn once more for that, which needs no gathering and the memory of
 // one layer; so this is right only while the weights are the initial ones. Of several `ranks` each brings the
 // micro-batches that it has, and all get the same ω.
-void StartAdmin(const Shape& shape, const std::vector<norm::LayerForm>& forms,
-                const Initialization& initialization, const std::shared_ptr<const kernels::RopeTable>& rope,
-                std::vector<Stream> streams, const std::vector<fsdp::Unit*>& layer_units,
-                fsdp::Collectives* ranks);
+void StartAdmin(const device::Device& device, const Shape& shape, const std::vector<norm::LayerForm>& forms,
+                const Initialization& initialization, const device::Rope& rope, std::vector<Stream> streams,
+                const std::vector<fsdp::Unit*>& layer_units, fsdp::Collectives* ranks);
 
 }  // namespace mixln::worker::trainer::model

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/fsdp/unit.h"
 #include "worker/trainer/norm/norm.h"
 
@@ -13,11 +14,14 @@ class Head {
  public:
   // `matrix` [vocab, hidden] of `owner`: the head's own unit, or the embedding's. Gathered before Run and
   // Logits; a gradient is taken before Run with one.
-  Head(norm::Norm norm, fsdp::Unit& owner, const fsdp::MatrixRange& matrix);
+  Head(const device::Device& device, norm::Norm norm, fsdp::Unit& owner, const fsdp::MatrixRange& matrix);
 
   struct Loss {
-    double sum = 0;  // of negative log-likelihoods, in nats
-    at::Tensor dx;   // fp32 [rows, hidden]; undefined without a gradient
+    at::Tensor rows;  // fp64 [rows]: their negative log-likelihoods, in nats
+    at::Tensor dx;    // fp32 [rows, hidden]; undefined without a gradient
+
+    // Of the rows; waits for the device.
+    double Sum() const;
   };
 
   // x fp32 [rows, hidden], targets int64 [rows], mask uint8 [rows] or undefined. Where gradient_scale is not
@@ -28,6 +32,7 @@ class Head {
   at::Tensor Logits(const at::Tensor& x);
 
  private:
+  const device::Device* device_;
   norm::Norm norm_;
   fsdp::Unit* owner_;
   fsdp::MatrixRange matrix_;

@@ -1,32 +1,23 @@
 #include "worker/trainer/model/layer.h"
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 
-#include "worker/trainer/attention/attention.h"
 #include "worker/trainer/diagnostics/phase.h"
-#include "worker/trainer/gemm/element.h"
-#include "worker/trainer/gemm/product.h"
-#include "worker/trainer/kernels/swiglu.h"
 #include "worker/trainer/model/linear.h"
 
 namespace mixln::worker::trainer::model {
 
 using diagnostics::Phase;
 using diagnostics::PhaseSpan;
-using gemm::Data;
-using gemm::WithElement;
 
 namespace {
-
-constexpr int64_t kRows = 16;  // of a thread at least
 
 std::string Prefix(int64_t index) {
   return "model.layers." + std::to_string(index) + ".";
 }
 
-norm::Sublayer MakeSublayer(const Shape& shape, const norm::SublayerForm& form, int64_t index,
-                            fsdp::Unit& unit) {
+norm::Sublayer MakeSublayer(const device::Device& device, const Shape& shape, const norm::SublayerForm& form,
+                            int64_t index, fsdp::Unit& unit) {
   const auto make_norm = [&](const norm::VectorName& name, int groups) {
     if (name.empty()) return norm::Norm{};
     const std::string path = VectorPath(index, name);
@@ -38,7 +29,7 @@ norm::Sublayer MakeSublayer(const Shape& shape, const norm::SublayerForm& form, 
     const std::string path = VectorPath(index, form.omega);
     parameters.omega = {unit.Vector(path), unit.VectorGradient(path)};
   }
-  return norm::Sublayer(form, parameters, shape.bf16 ? at::kBFloat16 : at::kFloat);
+  return norm::Sublayer(device, form, parameters, shape.bf16 ? at::kBFloat16 : at::kFloat);
 }
 
 }  // namespace
@@ -79,13 +70,14 @@ fsdp::ParameterSpec OutputSumParameter(const std::string& name, int64_t outputs)
   return parameter;
 }
 
-Layer::Layer(const Shape& shape, const norm::LayerForm& form, int64_t index, fsdp::Unit& unit,
-             std::shared_ptr<const kernels::RopeTable> rope)
-    : shape_(shape),
+Layer::Layer(const device::Device& device, const Shape& shape, const norm::LayerForm& form, int64_t index,
+             fsdp::Unit& unit, device::Rope rope)
+    : device_(&device),
+      shape_(shape),
       unit_(&unit),
       rope_(std::move(rope)),
-      attention_(MakeSublayer(shape, form.attention, index, unit)),
-      mlp_(MakeSublayer(shape, form.mlp, index, unit)) {
+      attention_(MakeSublayer(device, shape, form.attention, index, unit)),
+      mlp_(MakeSublayer(device, shape, form.mlp, index, unit)) {
   const auto find = [&](const std::string& name, int joined) {
     return unit.Find(Prefix(index) + name + ".weight", joined);
   };
@@ -125,72 +117,57 @@ void Layer::Forget() {
 
 // Rotates queries and keys of [rows, qkv], or rotates them back.
 void Layer::Rotate(const at::Tensor& qkv, bool back) const {
-  WithElement(qkv.scalar_type(), [&](auto element) {
-    using T = decltype(element);
-    at::parallel_for(0, qkv.size(0), kRows, [&](int64_t begin, int64_t end) {
-      kernels::RotateRows(*rope_, Data<T>(qkv), qkv.size(1), shape_.heads + shape_.kv_heads, time_, back,
-                          begin, end);
-    });
-  });
+  device_->rotate(rope_, qkv, shape_.heads + shape_.kv_heads, time_, back);
 }
 
-attention::Shape Layer::AttentionShape(int64_t rows) const {
+kernels::AttentionShape Layer::AttentionShape(int64_t rows) const {
   return {rows / time_, time_, shape_.heads, shape_.kv_heads, shape_.head_size()};
 }
 
 at::Tensor Layer::Attention(const at::Tensor& input) {
   const PhaseSpan span(Phase::kAttention);
   attention_input_ = input;
-  qkv_rotated_ = Linear(input, unit_->Weight(qkv_));
+  qkv_rotated_ = Linear(*device_, input, unit_->Weight(qkv_));
   Rotate(qkv_rotated_, false);
-  attended_ = attention::Forward(AttentionShape(input.size(0)), gemm::Operand(qkv_rotated_));
-  return Linear(attended_.output.to(input.scalar_type()), unit_->Weight(output_));
+  attended_ = device_->attend(AttentionShape(input.size(0)), device_->operand(qkv_rotated_));
+  return Linear(*device_, attended_.output.to(input.scalar_type()), unit_->Weight(output_));
 }
 
 at::Tensor Layer::AttentionBackward(const at::Tensor& doutput) {
   const PhaseSpan span(Phase::kAttention);
-  AccumulateWeightGradient(doutput, attended_.output, unit_->Gradient(output_));
-  const at::Tensor doutput_of_heads = LinearBackward(doutput, unit_->Weight(output_));
-  const at::Tensor dqkv = attention::Backward(AttentionShape(doutput.size(0)), gemm::Operand(qkv_rotated_),
-                                              attended_, gemm::Operand(doutput_of_heads))
-                              .to(doutput.scalar_type());
+  AccumulateWeightGradient(*device_, doutput, attended_.output, unit_->Gradient(output_));
+  const at::Tensor doutput_of_heads = LinearBackward(*device_, doutput, unit_->Weight(output_));
+  const at::Tensor dqkv =
+      device_
+          ->attend_backward(AttentionShape(doutput.size(0)), device_->operand(qkv_rotated_), attended_,
+                            device_->operand(doutput_of_heads))
+          .to(doutput.scalar_type());
   Rotate(dqkv, true);
-  AccumulateWeightGradient(dqkv, attention_input_, unit_->Gradient(qkv_));
+  AccumulateWeightGradient(*device_, dqkv, attention_input_, unit_->Gradient(qkv_));
   attention_input_ = qkv_rotated_ = at::Tensor();
   attended_ = {};
-  return LinearBackward(dqkv, unit_->Weight(qkv_));
+  return LinearBackward(*device_, dqkv, unit_->Weight(qkv_));
 }
 
 at::Tensor Layer::Mlp(const at::Tensor& input) {
   const PhaseSpan span(Phase::kElementwise);
   const int64_t rows = input.size(0);
   mlp_input_ = input;
-  gate_up_output_ = Linear(input, unit_->Weight(gate_up_));
+  gate_up_output_ = Linear(*device_, input, unit_->Weight(gate_up_));
   swiglu_ = at::empty({rows, shape_.intermediate_size}, input.options());
-  WithElement(input.scalar_type(), [&](auto element) {
-    using T = decltype(element);
-    at::parallel_for(0, rows, kRows, [&](int64_t begin, int64_t end) {
-      kernels::SwigluRows(Data<T>(gate_up_output_), Data<T>(swiglu_), shape_.intermediate_size, begin, end);
-    });
-  });
-  return Linear(swiglu_, unit_->Weight(down_));
+  device_->swiglu(gate_up_output_, swiglu_);
+  return Linear(*device_, swiglu_, unit_->Weight(down_));
 }
 
 at::Tensor Layer::MlpBackward(const at::Tensor& doutput) {
   const PhaseSpan span(Phase::kElementwise);
-  AccumulateWeightGradient(doutput, swiglu_, unit_->Gradient(down_));
-  const at::Tensor dswiglu = LinearBackward(doutput, unit_->Weight(down_));
-  WithElement(doutput.scalar_type(), [&](auto element) {
-    using T = decltype(element);
-    at::parallel_for(0, doutput.size(0), kRows, [&](int64_t begin, int64_t end) {
-      kernels::SwigluRowsBackward(Data<T>(gate_up_output_), Data<T>(dswiglu), shape_.intermediate_size, begin,
-                                  end);
-    });
-  });
+  AccumulateWeightGradient(*device_, doutput, swiglu_, unit_->Gradient(down_));
+  const at::Tensor dswiglu = LinearBackward(*device_, doutput, unit_->Weight(down_));
+  device_->swiglu_backward(gate_up_output_, dswiglu);
   const at::Tensor dgate_up = gate_up_output_;
-  AccumulateWeightGradient(dgate_up, mlp_input_, unit_->Gradient(gate_up_));
+  AccumulateWeightGradient(*device_, dgate_up, mlp_input_, unit_->Gradient(gate_up_));
   mlp_input_ = gate_up_output_ = swiglu_ = at::Tensor();
-  return LinearBackward(dgate_up, unit_->Weight(gate_up_));
+  return LinearBackward(*device_, dgate_up, unit_->Weight(gate_up_));
 }
 
 }  // namespace mixln::worker::trainer::model

@@ -2,13 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "worker/trainer/attention/attention.h"
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/fsdp/unit.h"
-#include "worker/trainer/kernels/rope.h"
 #include "worker/trainer/model/initialization.h"
 #include "worker/trainer/model/shape.h"
 #include "worker/trainer/norm/sublayer.h"
@@ -36,8 +34,9 @@ enum class Part { kAttention, kMlp };
 // have been gathered for both, and a gradient taken for Backward.
 class Layer {
  public:
-  Layer(const Shape& shape, const norm::LayerForm& form, int64_t index, fsdp::Unit& unit,
-        std::shared_ptr<const kernels::RopeTable> rope);
+  // `rope` is for the shape's context and head size.
+  Layer(const device::Device& device, const Shape& shape, const norm::LayerForm& form, int64_t index,
+        fsdp::Unit& unit, device::Rope rope);
 
   // fp32 [batch·time, hidden] to the same.
   at::Tensor Forward(const at::Tensor& x, int64_t time);
@@ -54,20 +53,21 @@ class Layer {
   at::Tensor Attention(const at::Tensor& input);
   at::Tensor AttentionBackward(const at::Tensor& doutput);
   void Rotate(const at::Tensor& qkv, bool back) const;
-  attention::Shape AttentionShape(int64_t rows) const;
+  kernels::AttentionShape AttentionShape(int64_t rows) const;
   at::Tensor Mlp(const at::Tensor& input);
   at::Tensor MlpBackward(const at::Tensor& doutput);
 
+  const device::Device* device_;
   Shape shape_;
   fsdp::Unit* unit_;
-  std::shared_ptr<const kernels::RopeTable> rope_;
+  device::Rope rope_;
   fsdp::MatrixRange qkv_, output_, gate_up_, down_;
   norm::Sublayer attention_;
   norm::Sublayer mlp_;
 
   int64_t time_ = 0;
   at::Tensor attention_input_, qkv_rotated_;
-  attention::Result attended_;
+  device::Attended attended_;
   at::Tensor mlp_input_, gate_up_output_, swiglu_;
 };
 

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
+#include "worker/trainer/kernels/rope.h"
 #include "worker/trainer/model/admin_start.h"
-#include "worker/trainer/model/embedding.h"
 
 namespace mixln::worker::trainer::model {
 namespace {
@@ -86,7 +86,7 @@ struct HeadFunction : public torch::autograd::Function<HeadFunction> {
     const at::AutoDispatchBelowADInplaceOrView below;
     call->loss = call->head->Run(x, call->targets, call->mask, call->gradient_scale);
     context->saved_data["call"] = reinterpret_cast<int64_t>(call);
-    return at::full({}, call->loss.sum, at::kDouble);
+    return at::zeros({}, at::kDouble);  // the sum is asked for once all is under way
   }
   static variable_list backward(AutogradContext* context, const variable_list&) {
     auto* call = reinterpret_cast<HeadCall*>(context->saved_data["call"].toInt());
@@ -94,18 +94,27 @@ struct HeadFunction : public torch::autograd::Function<HeadFunction> {
   }
 };
 
+device::Rope RopeOf(const device::Device& device, const Shape& shape) {
+  kernels::RopeTable table(shape.context, shape.head_size(), shape.rope_theta);
+  const auto copy = [&](std::vector<float>& angles) {
+    return at::from_blob(angles.data(), {shape.context, table.half}, at::kFloat).clone().to(device.place);
+  };
+  return {copy(table.cos), copy(table.sin)};
+}
+
 }  // namespace
 
-Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
+Model::Model(const device::Device& device, const Shape& shape, const std::vector<norm::Placement>& placements,
              const Initialization& initialization, const Execution& execution)
-    : shape_(shape),
+    : device_(&device),
+      shape_(shape),
       initialization_(initialization),
       ranks_(execution.sharding.ranks),
       recompute_(execution.activation_checkpointing),
-      rope_(std::make_shared<const kernels::RopeTable>(shape.context, shape.head_size(), shape.rope_theta)) {
+      rope_(RopeOf(device, shape)) {
   const auto add_unit = [&](const std::vector<fsdp::ParameterSpec>& parameters,
                             fsdp::Compute compute) -> fsdp::Unit& {
-    units_.push_back(std::make_unique<fsdp::Unit>(parameters, compute, execution.sharding));
+    units_.push_back(std::make_unique<fsdp::Unit>(device, parameters, compute, execution.sharding));
     unit_list_.push_back(units_.back().get());
     fsdp::Initialize(*units_.back(), parameters, initialization.seed);
     return *units_.back();
@@ -117,13 +126,13 @@ Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
   table_ = embedding.Find(kTable);
 
   const auto add_sum = [&](const fsdp::Unit& unit, const std::string& name) {
-    sums_.emplace_back(unit.Vector(name), unit.VectorGradient(name));
+    sums_.emplace_back(device, unit.Vector(name), unit.VectorGradient(name));
   };
   for (int64_t index = 0; index < shape.layers; ++index) {
     const norm::LayerForm form = norm::FormOf(placements.at(static_cast<size_t>(index)),
                                               static_cast<int>(index), static_cast<int>(shape.layers));
     fsdp::Unit& unit = add_unit(LayerParameters(shape, form, index, initialization), compute);
-    layers_.push_back(std::make_unique<Layer>(shape, form, index, unit, rope_));
+    layers_.push_back(std::make_unique<Layer>(device, shape, form, index, unit, rope_));
     if (form.sums_outputs) add_sum(unit, VectorPath(index, kOutputSum));
     forms_.push_back(form);
   }
@@ -137,6 +146,7 @@ Model::Model(const Shape& shape, const std::vector<norm::Placement>& placements,
   if (!sums_.empty()) add_sum(unit, kLastSum);
   fsdp::Unit& owner = shape.tie_embeddings ? embedding : unit;
   head_ = std::make_unique<Head>(
+      device,
       norm::Norm{unit.Vector(kFinalNorm), unit.VectorGradient(kFinalNorm), shape.norm_kind, shape.norm_eps},
       owner, owner.Find(shape.tie_embeddings ? kTable : kHead));
   pipeline_.emplace(unit_list_, fsdp::Pipeline::Options{execution.reshard, shape.tie_embeddings});
@@ -154,11 +164,18 @@ void Model::InitializeFromBatch(const std::vector<at::Tensor>& inputs) {
   std::vector<Stream> streams;
   pipeline_->BeginForward(0);
   for (const at::Tensor& input : inputs) {
-    streams.push_back({Embed(units_.front()->Fp32Weight(table_), input.view(-1)), input.size(1)});
+    streams.push_back({Embed(input.view(-1)), input.size(1)});
   }
   pipeline_->EndForward(0);
-  StartAdmin(shape_, forms_, initialization_, rope_, std::move(streams),
+  StartAdmin(*device_, shape_, forms_, initialization_, rope_, std::move(streams),
              {unit_list_.begin() + 1, unit_list_.end()}, ranks_);
+}
+
+at::Tensor Model::Embed(const at::Tensor& tokens) const {
+  const at::Tensor table = units_.front()->Fp32Weight(table_);
+  at::Tensor x = at::empty({tokens.size(0), table.size(1)}, table.options());
+  device_->embed(table, tokens, x);
+  return x;
 }
 
 at::Tensor Model::InputOf(size_t index, const at::Tensor& previous, std::vector<at::Tensor>& outputs) {
@@ -172,7 +189,7 @@ at::Tensor Model::Decode(const at::Tensor& inputs) {
   const at::AutoDispatchBelowADInplaceOrView below;
   std::vector<at::Tensor> outputs;
   pipeline_->BeginForward(0);
-  at::Tensor x = Embed(units_.front()->Fp32Weight(table_), inputs.view(-1));
+  at::Tensor x = Embed(inputs.view(-1));
   pipeline_->EndForward(0);
   for (size_t index = 0; index < layers_.size(); ++index) {
     pipeline_->BeginForward(index + 1);
@@ -186,12 +203,13 @@ at::Tensor Model::Decode(const at::Tensor& inputs) {
 
 double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at::Tensor& mask,
                    double gradient_scale, diagnostics::ActivationVariance* variance) {
-  const at::Tensor flat_mask = mask.defined() ? mask.view(-1) : mask;
+  const at::Tensor flat_mask = mask.defined() ? mask.view(-1).to(device_->place) : mask;
+  const at::Tensor flat_targets = targets.view(-1).to(device_->place);
   const size_t last = units_.size() - 1;
   if (gradient_scale == 0) {
     const at::Tensor x = Decode(inputs);
     const at::AutoDispatchBelowADInplaceOrView below;
-    const double sum = head_->Run(x, targets.view(-1), flat_mask, 0.0).sum;
+    const double sum = head_->Run(x, flat_targets, flat_mask, 0.0).Sum();
     pipeline_->EndForward(last);
     return sum;
   }
@@ -203,7 +221,7 @@ double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at
   }
   pipeline_->BeginForward(0);
   // The stream is the leaf: autograd ends here, and the table's gradient is added by hand.
-  at::Tensor leaf = Embed(units_.front()->Fp32Weight(table_), tokens).set_requires_grad(true);
+  at::Tensor leaf = Embed(tokens).set_requires_grad(true);
   pipeline_->EndForward(0);
   at::Tensor x = leaf;
   std::vector<at::Tensor> outputs;
@@ -212,7 +230,7 @@ double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at
     if (variance != nullptr) variance->Add(index, x.detach(), flat_mask);
   }
   x = InputOf(layers_.size(), x, outputs);
-  HeadCall call{head_.get(), targets.view(-1), flat_mask, gradient_scale, {}};
+  HeadCall call{head_.get(), flat_targets, flat_mask, gradient_scale, {}};
   pipeline_->BeginForward(last);
   pipeline_->BeginBackward(last);
   if (shape_.tie_embeddings) pipeline_->BeginBackward(0);  // the head adds to the table's gradient
@@ -220,9 +238,9 @@ double Model::Loss(const at::Tensor& inputs, const at::Tensor& targets, const at
   pipeline_->EndBackward(last);
   loss.backward();
   pipeline_->BeginBackward(0);
-  EmbedBackward(leaf.grad(), tokens, units_.front()->Gradient(table_));
+  device_->embed_backward(leaf.grad(), tokens, units_.front()->Gradient(table_));
   pipeline_->EndBackward(0);
-  return call.loss.sum;
+  return call.loss.Sum();
 }
 
 at::Tensor Model::Logits(const at::Tensor& inputs) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/diagnostics/activation_variance.h"
 #include "worker/trainer/fsdp/pipeline.h"
 #include "worker/trainer/fsdp/unit.h"
@@ -29,21 +30,22 @@ struct Execution {
 // unit; weights are not its inputs, the Function holds the unit.
 class Model {
  public:
-  // One placement for each layer.
-  Model(const Shape& shape, const std::vector<norm::Placement>& placements,
+  // One placement for each layer. It computes on the device, which outlives it.
+  Model(const device::Device& device, const Shape& shape, const std::vector<norm::Placement>& placements,
         const Initialization& initialization, const Execution& execution);
 
   // Whether InitializeFromBatch has something to do.
   bool depends_on_first_batch() const;
 
   // Fills in the initial weights that depend on data, while the others are the initial ones (admin_start.h).
-  // inputs int64 [batch, time], contiguous: the micro-batches of the first global batch.
+  // inputs int64 [batch, time], contiguous, on the host: the micro-batches of the first global batch.
   void InitializeFromBatch(const std::vector<at::Tensor>& inputs);
 
   // The embedding's unit, each layer's, the head's.
   const std::vector<fsdp::Unit*>& units() const { return unit_list_; }
 
-  // inputs and targets int64 [batch, time], mask uint8 [batch, time] or undefined, all contiguous. Returns
+  // inputs and targets int64 [batch, time], mask uint8 [batch, time] or undefined, all contiguous and on the
+  // host. Returns
   // the sum of negative log-likelihoods in nats. Where gradient_scale is not 0, adds the gradient of
   // gradient_scale·sum, and gives `variance` (null: not wanted) each layer's output. Ranks call it together,
   // each with rows of its own.
@@ -53,7 +55,7 @@ class Model {
   // Waits until every gradient is with its owner: before the units' gradients are used.
   void FinishGradients() { pipeline_->Finish(); }
 
-  // fp32 [batch, time, vocab].
+  // fp32 [batch, time, vocab], on the device.
   at::Tensor Logits(const at::Tensor& inputs);
 
  private:
@@ -64,12 +66,16 @@ class Model {
   // or the embedding: that itself, or with DLCL the learned sum over `outputs` with it added.
   at::Tensor InputOf(size_t index, const at::Tensor& previous, std::vector<at::Tensor>& outputs);
 
+  // The table's rows of host tokens [rows].
+  at::Tensor Embed(const at::Tensor& tokens) const;
+
+  const device::Device* device_;
   Shape shape_;
   Initialization initialization_;
   fsdp::Collectives* ranks_;
   bool recompute_;
   std::vector<norm::LayerForm> forms_;
-  std::shared_ptr<const kernels::RopeTable> rope_;
+  device::Rope rope_;
   std::vector<std::unique_ptr<fsdp::Unit>> units_;
   std::vector<fsdp::Unit*> unit_list_;
   std::optional<fsdp::Pipeline> pipeline_;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/norm/placement.h"
 
 namespace mixln::worker::trainer::norm {
@@ -27,8 +28,8 @@ struct Moments {
   Moments& operator+=(const Moments& other);
 };
 
-// Of all elements of a contiguous fp32 tensor; the same bits whatever the number of threads.
-Moments MomentsOf(const at::Tensor& tensor);
+// Of all elements of a contiguous fp32 tensor.
+Moments MomentsOf(const device::Device& device, const at::Tensor& tensor);
 
 // E[x²] − E[x]².
 double Variance(const Moments& moments);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/norm/placement.h"
 
 namespace mixln::worker::trainer::norm {
@@ -23,16 +24,16 @@ LayerForm DlclForm();
 class OutputSum {
  public:
   // Row l of W and its gradient, fp32 [l + 1].
-  OutputSum(at::Tensor weight, at::Tensor gradient);
+  OutputSum(const device::Device& device, at::Tensor weight, at::Tensor gradient);
 
   // l + 1 outputs, fp32 of one shape, contiguous.
   at::Tensor Forward(const std::vector<at::Tensor>& outputs);
 
-  // The gradients with respect to the outputs; adds the weight's. The same bits whatever the number of
-  // threads.
+  // The gradients with respect to the outputs; adds the weight's.
   std::vector<at::Tensor> Backward(const at::Tensor& dx);
 
  private:
+  const device::Device* device_;
   at::Tensor weight_;
   at::Tensor gradient_;
   std::vector<at::Tensor> outputs_;

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/trainer/device/device.h"
+
 namespace mixln::worker::trainer::norm {
 
 // What every norm of a model divides by.
@@ -28,13 +30,13 @@ struct NormSaved {
 
 // y = scale · norm(stream_scale·x + branch) in `type`; without a branch (undefined) the norm of x. x is fp32
 // [rows, hidden], the branch fp32 or bf16. LayerNorm is RMSNorm of x − mean(x).
-at::Tensor Normalize(const Norm& norm, double scale, const at::Tensor& x, double stream_scale,
-                     const at::Tensor& branch, at::ScalarType type, NormSaved* saved);
+at::Tensor Normalize(const device::Device& device, const Norm& norm, double scale, const at::Tensor& x,
+                     double stream_scale, const at::Tensor& branch, at::ScalarType type, NormSaved* saved);
 
 // The gradient with respect to the norm's input plus residual_scale·residual (where defined), in fp32; adds
-// the weight's gradient. Rows are summed in fixed blocks, so the result does not depend on the number of
-// threads.
-at::Tensor NormalizeBackward(const Norm& norm, double scale, const NormSaved& saved, const at::Tensor& dy,
-                             const at::Tensor& residual, double residual_scale);
+// the weight's gradient.
+at::Tensor NormalizeBackward(const device::Device& device, const Norm& norm, double scale,
+                             const NormSaved& saved, const at::Tensor& dy, const at::Tensor& residual,
+                             double residual_scale);
 
 }  // namespace mixln::worker::trainer::norm

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/trainer/device/device.h"
+
 namespace mixln::worker::trainer::norm {
 
 // A learned weight of the stream for each channel, and its gradient: fp32 [hidden], undefined where there is
@@ -12,10 +14,10 @@ struct Omega {
 };
 
 // ω∘x for x fp32 [rows, hidden].
-at::Tensor ScaleStream(const Omega& omega, const at::Tensor& x);
+at::Tensor ScaleStream(const device::Device& device, const Omega& omega, const at::Tensor& x);
 
-// ω∘dy, the gradient with respect to x; adds ω's gradient. The result does not depend on the number of
-// threads.
-at::Tensor ScaleStreamBackward(const Omega& omega, const at::Tensor& x, const at::Tensor& dy);
+// ω∘dy, the gradient with respect to x; adds ω's gradient.
+at::Tensor ScaleStreamBackward(const device::Device& device, const Omega& omega, const at::Tensor& x,
+                               const at::Tensor& dy);
 
 }  // namespace mixln::worker::trainer::norm

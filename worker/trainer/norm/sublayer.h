@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/norm/admin.h"
 #include "worker/trainer/norm/norm.h"
 #include "worker/trainer/norm/omega.h"
@@ -27,7 +28,8 @@ class Sublayer {
   };
 
   // Throws std::invalid_argument for a form with both a stream_scale and an omega.
-  Sublayer(const SublayerForm& form, Parameters parameters, at::ScalarType compute);
+  Sublayer(const device::Device& device, const SublayerForm& form, Parameters parameters,
+           at::ScalarType compute);
 
   at::Tensor Enter(const at::Tensor& x);
   at::Tensor Leave(const at::Tensor& branch);
@@ -46,10 +48,14 @@ class Sublayer {
   at::Tensor LeaveAndMeasure(const at::Tensor& branch, Summands& summands);
 
  private:
-  at::Tensor Stream() const;                                          // ω∘x
-  at::Tensor Inner(const at::Tensor& branch);                         // B(branch)
-  at::Tensor Add(const at::Tensor& stream, const at::Tensor& inner);  // C(w·stream + inner)
+  // scale·from in `type`: `from` itself where that changes nothing.
+  at::Tensor Scaled(const at::Tensor& from, double scale, at::ScalarType type) const;
+  at::Tensor Sum(const at::Tensor& x, double a, const at::Tensor& y, double b) const;  // a·x + b·y in fp32
+  at::Tensor Stream() const;                                                           // ω∘x
+  at::Tensor Inner(const at::Tensor& branch);                                          // B(branch)
+  at::Tensor Add(const at::Tensor& stream, const at::Tensor& inner);                   // C(w·stream + inner)
 
+  const device::Device* device_;
   SublayerForm form_;
   Parameters parameters_;
   at::ScalarType compute_;

@@ -16,9 +16,18 @@ void SumVectorGradients(const std::vector<fsdp::Unit*>& units, fsdp::Collectives
   }
 }
 
-std::vector<double> SquaredGradientNorms(const std::vector<fsdp::Unit*>& units, fsdp::Collectives* ranks) {
+std::vector<double> SquaredGradientNorms(const device::Device& device, const std::vector<fsdp::Unit*>& units,
+                                         fsdp::Collectives* ranks) {
+  const auto count = static_cast<int64_t>(units.size());
+  const at::Tensor sums = at::zeros({count, 2}, device.options(at::kDouble));
+  for (int64_t i = 0; i < count; ++i) units[static_cast<size_t>(i)]->SquareGradient(sums[i]);
+  const at::Tensor host = sums.cpu();  // once: copying waits for the device
   std::vector<double> squares;
-  for (const fsdp::Unit* unit : units) squares.push_back(unit->SquaredGradient());
+  squares.reserve(units.size());
+  for (int64_t i = 0; i < count; ++i) {
+    const double* of_unit = host.const_data_ptr<double>() + 2 * i;
+    squares.push_back(of_unit[0] + of_unit[1]);
+  }
   if (ranks != nullptr) ranks->Sum(squares);
   return squares;
 }

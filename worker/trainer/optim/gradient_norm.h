@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "worker/trainer/device/device.h"
 #include "worker/trainer/fsdp/collectives.h"
 #include "worker/trainer/fsdp/unit.h"
 
@@ -12,7 +13,8 @@ namespace mixln::worker::trainer::optim {
 void SumVectorGradients(const std::vector<fsdp::Unit*>& units, fsdp::Collectives& ranks);
 
 // Each unit's sum of squared gradients, over all ranks (`ranks` none: there is one).
-std::vector<double> SquaredGradientNorms(const std::vector<fsdp::Unit*>& units, fsdp::Collectives* ranks);
+std::vector<double> SquaredGradientNorms(const device::Device& device, const std::vector<fsdp::Unit*>& units,
+                                         fsdp::Collectives* ranks);
 
 // What to multiply gradients by so that their norm is at most `clip_norm`, as torch.nn.utils.clip_grad_norm_
 // does; 1 where clip_norm is 0.

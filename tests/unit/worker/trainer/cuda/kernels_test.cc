@@ -125,12 +125,13 @@ template <typename T>
 void CheckRows() {
   const kernels::RopeTable table(6, 16, 10000.0);
   const Array<float> cosines(table.cos), sines(table.sin);
+  const kernels::Rope rope{cosines.data(), sines.data(), table.half};
   for (const bool inverse : {false, true}) {
     const auto rows = Random<T>(12 * 80, 1);
     const Array<T> expected(rows);
-    Rotate(nullptr, {cosines.data(), sines.data(), table.half}, rows.data(), 80, 3, 6, inverse, 12);
+    Rotate(nullptr, rope, rows.data(), 80, 3, 6, inverse, 12);
     Synchronize();
-    kernels::RotateRows(table, expected.data(), 80, 3, 6, inverse, 0, 12);
+    kernels::RotateRows(rope, expected.data(), 80, 3, 6, inverse, 0, 12);
     ExpectNear(rows, expected, kTolerance<T>);
   }
   const auto gate_up = Random<T>(7 * 2 * 45, 2), dout = Random<T>(7 * 45, 3);
@@ -297,6 +298,40 @@ TEST_F(Cuda, ScalesAndAddsAsTheCpu) {
   kernels::AddTo(x.data(), 0.3F, y.data(), -2.0F, cpu_sum.data(), 1000);
   ExpectNear(narrow, cpu_narrow, 0.0F);
   ExpectNear(sum, cpu_sum, 2e-6F);
+}
+
+TEST_F(Cuda, ScalesChannelsAsTheCpu) {
+  constexpr int64_t kRows = 131;
+  constexpr int64_t kColumns = 300;
+  const auto x = Random<float>(kRows * kColumns, 1), dy = Random<float>(kRows * kColumns, 2);
+  const auto weight = Random<float>(kColumns, 3), dweight = Random<float>(kColumns, 4);
+  const Array<float> y(x.size()), cpu_y(x.size()), dx(x.size()), cpu_dx(x.size()), cpu_dweight(dweight);
+  const Array<float> partial(ChannelScratch(kColumns));
+  ScaleChannels(nullptr, x.data(), weight.data(), y.data(), kColumns, kRows);
+  ScaleChannelsBackward(nullptr, x.data(), weight.data(), dy.data(), dx.data(), dweight.data(),
+                        partial.data(), kColumns, kRows);
+  Synchronize();
+  kernels::ScaleChannels(x.data(), weight.data(), cpu_y.data(), kColumns, 0, kRows);
+  kernels::ScaleChannelsBackward(x.data(), weight.data(), dy.data(), cpu_dx.data(), cpu_dweight.data(),
+                                 kColumns, 0, kRows);
+  ExpectNear(y, cpu_y, 0.0F);
+  ExpectNear(dx, cpu_dx, 0.0F);
+  ExpectNear(dweight, cpu_dweight, 1e-4F);
+}
+
+TEST_F(Cuda, AddsWeightedAndDotsAsTheCpu) {
+  constexpr int64_t kCount = 9001;
+  const auto x = Random<float>(kCount, 1), y = Random<float>(kCount, 2);
+  const Array<float> weight(std::vector<float>{0.3F, -2.0F}), sum(kCount), expected(kCount);
+  AddWeighted(nullptr, x.data(), weight.data(), false, sum.data(), kCount);
+  AddWeighted(nullptr, y.data(), weight.data() + 1, true, sum.data(), kCount);
+  const Array<float> dot(std::vector<float>{5.0F});
+  const Array<double> partial(SumScratch(kCount));
+  AddDot(nullptr, x.data(), y.data(), kCount, partial.data(), dot.data());
+  Synchronize();
+  kernels::AddTo(x.data(), 0.3F, y.data(), -2.0F, expected.data(), kCount);
+  ExpectNear(sum, expected, 2e-6F);
+  EXPECT_NEAR(dot[0], 5.0 + kernels::Dot(x.data(), y.data(), kCount), 1e-3);
 }
 
 TEST_F(Cuda, EmbedsAndAddsUpEveryTokensGradient) {

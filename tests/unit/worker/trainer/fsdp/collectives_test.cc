@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include <cmath>
 #include <functional>
@@ -12,11 +13,12 @@
 #include <tuple>
 
 #include "base/file/unique_fd.h"
+#include "worker/trainer/cpu/device.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/fsdp/gloo.h"
 
-// The same things said to ranks that Gloo joins and to ranks that share memory: threads of this process, each
-// with collectives of its own. Expected sums are taken here, one number after the other.
+// The same things said to ranks that Gloo joins, that share memory, and that their device joins: threads of
+// this process, each with collectives of its own. Expected sums are taken here, one number after the other.
 namespace mixln::worker::trainer::fsdp {
 namespace {
 
@@ -31,7 +33,25 @@ std::string FreeAddress() {
   return "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
 }
 
-enum class Way { kMemory, kGloo };
+enum class Way { kMemory, kGloo, kDevice };
+
+// A device that joins its ranks itself, as GPUs do; by Gloo, as it is the CPU.
+device::Device WithJoin() {
+  device::Device device = cpu::Cpu();
+  device.join = [](const device::Meeting& meeting) -> c10::intrusive_ptr<c10d::Backend> {
+    const auto options = c10d::ProcessGroupGloo::Options::create(meeting.timeout);
+    options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1"));
+    return c10::make_intrusive<c10d::ProcessGroupGloo>(meeting.store, meeting.rank, meeting.world_size,
+                                                       options);
+  };
+  return device;
+}
+
+std::unique_ptr<Collectives> Join(Way way, const RankOptions& options) {
+  static const device::Device joining = WithJoin();
+  if (way == Way::kGloo) return JoinByGloo(std::make_shared<Rendezvous>(options), cpu::Cpu());
+  return Connect(options, way == Way::kDevice ? joining : cpu::Cpu());
+}
 
 // Runs `work` on each rank, and returns what each has thrown.
 std::vector<std::string> OnRanks(Way way, int world_size, const std::function<void(Collectives&)>& work,
@@ -49,8 +69,7 @@ std::vector<std::string> OnRanks(Way way, int world_size, const std::function<vo
         options.address = "127.0.0.1";
         options.group = "test";
         options.timeout = timeout;
-        const auto ranks =
-            way == Way::kGloo ? JoinByGloo(std::make_shared<Rendezvous>(options)) : Connect(options);
+        const auto ranks = Join(way, options);
         EXPECT_EQ(ranks->has_common_memory(), way == Way::kMemory);
         work(*ranks);
       } catch (const std::exception& problem) {
@@ -155,12 +174,15 @@ TEST_P(CollectivesTest, LetASumPassAReductionThatIsNotWaitedFor) {
   });
 }
 
+std::string NameOf(Way way) {
+  return way == Way::kMemory ? "Memory" : way == Way::kGloo ? "Gloo" : "Device";
+}
+
 INSTANTIATE_TEST_SUITE_P(Ways, CollectivesTest,
-                         testing::Combine(testing::Values(Way::kMemory, Way::kGloo),
+                         testing::Combine(testing::Values(Way::kMemory, Way::kGloo, Way::kDevice),
                                           testing::Values(1, 2, 3, 4)),
                          [](const auto& info) {
-                           return std::string(std::get<0>(info.param) == Way::kMemory ? "Memory" : "Gloo") +
-                                  std::to_string(std::get<1>(info.param));
+                           return NameOf(std::get<0>(info.param)) + std::to_string(std::get<1>(info.param));
                          });
 
 TEST(Collectives, ASilentRankIsNamedOnceTheTimeIsOver) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "worker/trainer/cpu/device.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::loop {
@@ -61,7 +62,7 @@ TEST(Memory, RanksThatShareMemoryKeepOneCopyOfTheParameters) {
 }
 
 TEST(Memory, ThisMachineHasSome) {
-  EXPECT_GT(AvailableMemory(), 1'000'000);
+  EXPECT_GT(cpu::Cpu().available_bytes(), 1'000'000);
 }
 
 }  // namespace

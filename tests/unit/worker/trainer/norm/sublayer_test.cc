@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/trainer/cpu/device.h"
 #include "worker/trainer/norm/dlcl.h"
 
 namespace mixln::worker::trainer::norm {
@@ -49,7 +50,7 @@ void ExpectTheFormula(const SublayerForm& form, Kind kind = Kind::kRms) {
   };
   const at::Tensor x = at::randn({kRows, kHidden});
   const at::Tensor dnext = at::randn({kRows, kHidden});
-  Sublayer sublayer(form, parameters, at::kFloat);
+  Sublayer sublayer(cpu::Cpu(), form, parameters, at::kFloat);
   const at::Tensor input = sublayer.Enter(x);
   EXPECT_LT(Relative(sublayer.Leave(input.pow(2)), formula(x.to(at::kDouble), parameters)), 1e-6);
   const at::Tensor dbranch = sublayer.LeaveBackward(dnext);
@@ -113,7 +114,7 @@ TEST(Sublayer, ComputesTheGeneralForm) {
 
 TEST(Sublayer, HasOneWeightOfTheStream) {
   const SublayerForm both{.stream_scale = 1.3, .omega = "a"};
-  EXPECT_THROW(Sublayer(both, {}, at::kFloat), std::invalid_argument);
+  EXPECT_THROW(Sublayer(cpu::Cpu(), both, {}, at::kFloat), std::invalid_argument);
 }
 
 // Rows are summed in fixed blocks.
@@ -128,12 +129,12 @@ TEST(Sublayer, GivesTheSameGradientsOnAnyNumberOfThreads) {
     const auto [omega, domega] = vector(kHidden);
     const auto [weight, dweight] = vector(kHidden);
     const auto [row, drow] = vector(2);
-    ScaleStreamBackward({omega, domega}, x, dy);
+    ScaleStreamBackward(cpu::Cpu(), {omega, domega}, x, dy);
     const Norm norm{weight, dweight, Kind::kLayer, kEps, 8};
     NormSaved saved;
-    Normalize(norm, 1.0, x, 1.0, at::Tensor(), at::kFloat, &saved);
-    NormalizeBackward(norm, 1.0, saved, dy, at::Tensor(), 0.0);
-    OutputSum sum(row, drow);
+    Normalize(cpu::Cpu(), norm, 1.0, x, 1.0, at::Tensor(), at::kFloat, &saved);
+    NormalizeBackward(cpu::Cpu(), norm, 1.0, saved, dy, at::Tensor(), 0.0);
+    OutputSum sum(cpu::Cpu(), row, drow);
     sum.Forward({x, dy});
     sum.Backward(dy);
     return at::cat({domega, dweight, drow});
@@ -149,7 +150,7 @@ TEST(Sublayer, GivesTheSameGradientsOnAnyNumberOfThreads) {
 // = (1, 10).
 TEST(OutputSum, AddsUpAndGivesItsGradients) {
   const at::Tensor gradient = at::zeros({2});
-  OutputSum sum(at::tensor({2.0F, -1.0F}), gradient);
+  OutputSum sum(cpu::Cpu(), at::tensor({2.0F, -1.0F}), gradient);
   EXPECT_TRUE(at::equal(sum.Forward({at::tensor({1.0F, 2.0F}), at::tensor({3.0F, 5.0F})}),
                         at::tensor({-1.0F, -1.0F})));
   const std::vector<at::Tensor> doutputs = sum.Backward(at::tensor({1.0F, 10.0F}));
@@ -190,8 +191,8 @@ TEST(Placement, HasANameThatParsesBack) {
 
 // 1, 2, 3 and 6: mean 3, mean square 12.5, variance 3.5.
 TEST(Moments, AddUpToTheVarianceOfTheWhole) {
-  Moments moments = MomentsOf(at::tensor({1.0F, 2.0F}));
-  moments += MomentsOf(at::tensor({3.0F, 6.0F}));
+  Moments moments = MomentsOf(cpu::Cpu(), at::tensor({1.0F, 2.0F}));
+  moments += MomentsOf(cpu::Cpu(), at::tensor({3.0F, 6.0F}));
   EXPECT_DOUBLE_EQ(Variance(moments), 3.5);
 }
 

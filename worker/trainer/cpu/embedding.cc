@@ -1,21 +1,18 @@
-#include "worker/trainer/model/embedding.h"
-
-#include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 
-namespace mixln::worker::trainer::model {
+#include "worker/trainer/cpu/operations.h"
 
-at::Tensor Embed(const at::Tensor& table, const at::Tensor& tokens) {
+namespace mixln::worker::trainer::cpu {
+
+void Embed(const at::Tensor& table, const at::Tensor& tokens, const at::Tensor& out) {
   const int64_t hidden = table.size(1);
-  at::Tensor x = at::empty({tokens.size(0), hidden}, table.options());
   const float* from = table.const_data_ptr<float>();
   const int64_t* ids = tokens.const_data_ptr<int64_t>();
-  float* to = x.data_ptr<float>();
+  float* to = out.data_ptr<float>();
   for (int64_t row = 0; row < tokens.size(0); ++row)
     std::copy_n(from + ids[row] * hidden, hidden, to + row * hidden);
-  return x;
 }
 
 void EmbedBackward(const at::Tensor& dx, const at::Tensor& tokens, const at::Tensor& gradient) {
@@ -31,4 +28,4 @@ void EmbedBackward(const at::Tensor& dx, const at::Tensor& tokens, const at::Ten
   });
 }
 
-}  // namespace mixln::worker::trainer::model
+}  // namespace mixln::worker::trainer::cpu

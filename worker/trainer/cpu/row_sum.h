@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace mixln::worker::trainer::norm {
+namespace mixln::worker::trainer::cpu {
 
 inline constexpr int64_t kBlockRows = 64;
 
@@ -29,4 +29,4 @@ void AddSumOfRows(int64_t rows, const at::Tensor& gradient, Work work) {
   }
 }
 
-}  // namespace mixln::worker::trainer::norm
+}  // namespace mixln::worker::trainer::cpu
