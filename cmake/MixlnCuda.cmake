@@ -1,18 +1,25 @@
-# The GPU kernels, where scripts/bootstrap --cuda has brought nvcc; elsewhere everything else is built. nvcc is run by
-# hand: enable_language(CUDA) looks for a whole toolkit, and the wheels have only what is needed.
+# GPUs: the kernels, and the plugin that the trainer loads, where scripts/bootstrap --cuda has brought nvcc or the machine has a
+# CUDA toolkit; elsewhere everything else is built. nvcc is run by hand: enable_language(CUDA) looks for a whole toolkit, and the
+# wheels have only what is needed.
 file(GLOB _cuda_candidates "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/cu13")
-find_program(MIXLN_NVCC nvcc PATHS ${_cuda_candidates} PATH_SUFFIXES bin NO_CACHE NO_DEFAULT_PATH)
-find_path(MIXLN_CUDA_INCLUDE_DIR cuda_runtime.h PATHS ${_cuda_candidates} PATH_SUFFIXES include NO_CACHE NO_DEFAULT_PATH)
+file(GLOB _nccl_candidates "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/nccl")
+file(GLOB _toolkits /usr/local/cuda-13.*)
+find_program(MIXLN_NVCC nvcc PATHS ${_cuda_candidates} ${_toolkits} PATH_SUFFIXES bin NO_CACHE NO_DEFAULT_PATH)
+find_path(MIXLN_CUDA_INCLUDE_DIR cublas_v2.h PATHS ${_cuda_candidates} PATH_SUFFIXES include NO_CACHE NO_DEFAULT_PATH)
+find_path(MIXLN_NCCL_INCLUDE_DIR nccl.h PATHS ${_nccl_candidates} PATH_SUFFIXES include NO_CACHE NO_DEFAULT_PATH)
 find_file(MIXLN_CUDART_LIBRARY libcudart.so.13 PATHS ${_cuda_candidates} PATH_SUFFIXES lib NO_CACHE NO_DEFAULT_PATH)
+find_file(MIXLN_CUBLAS_LIBRARY libcublas.so.13 PATHS ${_cuda_candidates} PATH_SUFFIXES lib NO_CACHE NO_DEFAULT_PATH)
+set(MIXLN_CUDA NO)
+if(MIXLN_NVCC AND MIXLN_CUDA_INCLUDE_DIR AND MIXLN_NCCL_INCLUDE_DIR AND MIXLN_CUDART_LIBRARY AND MIXLN_CUBLAS_LIBRARY)
+  set(MIXLN_CUDA YES)
+else()
+  message(STATUS "mixln: without GPUs: no nvcc in .venv (scripts/bootstrap --cuda brings it)")
+endif()
 
-# mixln_cuda_library(FOLDER NAME [DEPS folder...]): the folder's .cu files as the shared library NAME, for GPUs from sm_80 to
-# sm_100 and, as PTX, for later ones. Does nothing without nvcc.
-function(mixln_cuda_library folder name)
+# mixln_cuda_kernels(FOLDER NAME [DEPS folder...]): the folder's .cu files as the static library NAME, for GPUs from sm_80 to
+# sm_100 and, as PTX, for later ones.
+function(mixln_cuda_kernels folder name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
-  if(NOT MIXLN_NVCC OR NOT MIXLN_CUDA_INCLUDE_DIR OR NOT MIXLN_CUDART_LIBRARY)
-    message(STATUS "mixln: without GPU kernels: no nvcc in .venv (scripts/bootstrap --cuda brings it)")
-    return()
-  endif()
   set(flags -std=c++20 -O3 --expt-relaxed-constexpr -Xcompiler -fPIC,-Wall,-Wextra -isystem "${MIXLN_CUDA_INCLUDE_DIR}"
     -gencode arch=compute_100,code=compute_100)
   foreach(architecture IN ITEMS 80 90 100)
@@ -34,9 +41,21 @@ function(mixln_cuda_library folder name)
       DEPENDS "${source}" ${headers} COMMENT "nvcc ${folder}/${stem}.cu" VERBATIM)
     list(APPEND objects "${object}")
   endforeach()
-  add_library(${name} SHARED ${objects})
-  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
-  get_filename_component(runtime "${MIXLN_CUDART_LIBRARY}" DIRECTORY)
-  target_link_libraries(${name} PRIVATE "${MIXLN_CUDART_LIBRARY}")
-  target_link_options(${name} PRIVATE "LINKER:-rpath,${runtime}")
+  add_library(${name} STATIC ${objects})
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
+  target_link_libraries(${name} PUBLIC "${MIXLN_CUDART_LIBRARY}")
+endfunction()
+
+# mixln_cuda_plugin(FOLDER NAME KERNELS): the folder's .cc files with the kernels as the shared library lib/libNAME.so, which
+# brings LibTorch's CUDA libraries along. It takes its LibTorch from the program that loads it.
+function(mixln_cuda_plugin folder name kernels)
+  _mixln_target("${folder}" target)
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${folder}/*.cc")
+  add_library(${name} SHARED ${sources})
+  set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib" CXX_VISIBILITY_PRESET hidden
+    INSTALL_RPATH "$ORIGIN/../${MIXLN_LIBTORCH_FOLDER}/lib")
+  target_compile_definitions(${name} PRIVATE USE_C10D_NCCL)
+  target_include_directories(${name} SYSTEM PRIVATE "${MIXLN_CUDA_INCLUDE_DIR}" "${MIXLN_NCCL_INCLUDE_DIR}")
+  target_link_libraries(${name} PRIVATE ${target} ${kernels} LibTorch::cpu "${LibTorch_ROOT_DIR}/lib/libtorch_cuda.so"
+    "${LibTorch_ROOT_DIR}/lib/libc10_cuda.so" "${MIXLN_CUBLAS_LIBRARY}" "${MIXLN_CUDART_LIBRARY}" mixln_warnings)
 endfunction()

@@ -8,6 +8,9 @@ import tempfile
 import numpy as np
 import torch
 
+# Where the engine computes: on this GPU, if it is set (scripts/gpu-check).
+GPU = ["--gpu", os.environ["MIXLN_PARITY_GPU"]] if os.environ.get("MIXLN_PARITY_GPU") else []
+
 # Models this small gain nothing from threads, and lose much on a busy machine.
 torch.set_num_threads(1)
 
@@ -92,7 +95,7 @@ def run_ranks(program, world_size, requests, gloo=False):
             write(folders[-1], *args, **kwargs)
         rendezvous = f"127.0.0.1:{free_port()}"
         processes = [subprocess.Popen([program, "--rank", str(rank), "--world-size", str(world_size),
-                                       "--rendezvous", rendezvous, *(["--gloo"] if gloo else []), *folders]) for rank in range(world_size)]
+                                       "--rendezvous", rendezvous, *(["--gloo"] if gloo else []), *GPU, *folders]) for rank in range(world_size)]
         codes = [process.wait() for process in processes]
         assert codes == [0] * world_size, codes
         return [read(folder, world_size) for folder in folders]
@@ -106,7 +109,7 @@ def run_all(program, requests):
             folders.append(os.path.join(parent, str(i)))
             os.mkdir(folders[-1])
             write(folders[-1], *args, **kwargs)
-        subprocess.run([program, *folders], check=True)
+        subprocess.run([program, *GPU, *folders], check=True)
         return [read(folder) for folder in folders]
 
 
