@@ -175,10 +175,17 @@ void CrossEntropy(const at::Tensor& logits, const at::Tensor& targets, const at:
   });
 }
 
-void AdamW(const kernels::AdamWStep& step, const device::AdamWTensors& tensors) {
+void AdamW(const kernels::AdamWStep& step, const device::AdamWTensors& tensors, const at::Tensor& movement) {
+  const at::Tensor before = movement.defined() ? tensors.weight.clone() : at::Tensor();
   cuda::AdamW(CurrentStream(), step, Data<float>(tensors.weight), Data<float>(tensors.gradient),
               Data<float>(tensors.exp_avg), Data<float>(tensors.exp_avg_sq), Data<Bf16>(tensors.compute),
               tensors.weight.numel());
+  if (!movement.defined()) return;
+  const at::Tensor sums = at::empty({2}, movement.options());
+  SumOfSquares(before, sums.narrow(0, 1, 1));
+  Add(before, -1.0, tensors.weight, 1.0, before);
+  SumOfSquares(before, sums.narrow(0, 0, 1));
+  movement.add_(sums);
 }
 
 void SumOfSquares(const at::Tensor& flat, const at::Tensor& to) {

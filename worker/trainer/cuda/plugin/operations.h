@@ -38,7 +38,7 @@ void EmbedBackward(const at::Tensor& dx, const at::Tensor& tokens, const at::Ten
 void CrossEntropy(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& mask,
                   double gradient_scale, const at::Tensor& losses);
 
-void AdamW(const kernels::AdamWStep& step, const device::AdamWTensors& tensors);
+void AdamW(const kernels::AdamWStep& step, const device::AdamWTensors& tensors, const at::Tensor& movement);
 void SumOfSquares(const at::Tensor& flat, const at::Tensor& to);
 
 }  // namespace mixln::worker::trainer::cuda::entries
