@@ -120,7 +120,7 @@ TEST(SqliteStore, ADatabaseOfVersionZeroIsBroughtUpToDate) {
   const auto store = Open(folder / "state.db");
   EXPECT_TRUE(store->Commit(OneOfEach(), kOneOfEach).ok());
   SQLite::Database now((folder / "state.db").string());
-  EXPECT_EQ(now.execAndGet("PRAGMA user_version").getInt(), 1);
+  EXPECT_EQ(now.execAndGet("PRAGMA user_version").getInt(), 2);
 }
 
 TEST(SqliteStore, ANewerSchemaIsRefusedInWords) {

@@ -89,7 +89,7 @@ TEST_F(EventLogTest, WritesWhatProtobufReads) {
 TEST_F(EventLogTest, NotANumberAndInfinitiesSurvive) {
   EventLog log(path_);
   const double infinity = std::numeric_limits<double>::infinity();
-  log.Append(1, 1, StepDone{std::nan(""), 0, infinity, 0, -infinity, {}, {}});
+  log.Append(1, 1, StepDone{std::nan(""), 0, infinity, 0, -infinity, {}, {}, 0, {}});
   const auto step = Events().at(0).step_done();
   EXPECT_TRUE(std::isnan(step.loss()));
   EXPECT_EQ(step.gradient_norm(), infinity);
