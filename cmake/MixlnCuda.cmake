@@ -1,10 +1,9 @@
-# GPUs: the kernels, and the plugin that the trainer loads, where scripts/bootstrap --cuda has brought nvcc or the machine has a
-# CUDA toolkit; elsewhere everything else is built. nvcc is run by hand: enable_language(CUDA) looks for a whole toolkit, and the
-# wheels have only what is needed.
+# GPUs: the kernels, and the plugin that the trainer loads, where scripts/bootstrap --cuda has brought nvcc; elsewhere everything else
+# is built, also where the machine has a CUDA toolkit of its own, which may be of another release. nvcc is run by hand:
+# enable_language(CUDA) looks for a whole toolkit, and the wheels have only what is needed.
 file(GLOB _cuda_candidates "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/cu13")
 file(GLOB _nccl_candidates "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/nccl")
-file(GLOB _toolkits /usr/local/cuda-13.*)
-find_program(MIXLN_NVCC nvcc PATHS ${_cuda_candidates} ${_toolkits} PATH_SUFFIXES bin NO_CACHE NO_DEFAULT_PATH)
+find_program(MIXLN_NVCC nvcc PATHS ${_cuda_candidates} PATH_SUFFIXES bin NO_CACHE NO_DEFAULT_PATH)
 find_path(MIXLN_CUDA_INCLUDE_DIR cublas_v2.h PATHS ${_cuda_candidates} PATH_SUFFIXES include NO_CACHE NO_DEFAULT_PATH)
 find_path(MIXLN_NCCL_INCLUDE_DIR nccl.h PATHS ${_nccl_candidates} PATH_SUFFIXES include NO_CACHE NO_DEFAULT_PATH)
 find_file(MIXLN_CUDART_LIBRARY libcudart.so.13 PATHS ${_cuda_candidates} PATH_SUFFIXES lib NO_CACHE NO_DEFAULT_PATH)
