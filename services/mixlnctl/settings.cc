@@ -63,8 +63,10 @@ void Collect(const Message& message, const std::string& prefix, Settings& settin
       settings.emplace_back(path, ScalarText(message, field, 0));
       continue;
     }
+    const int size = message.GetReflection()->FieldSize(message, &field);
     std::vector<std::string> parts;
-    for (int k = 0; k < message.GetReflection()->FieldSize(message, &field); ++k) {
+    parts.reserve(static_cast<size_t>(size));
+    for (int k = 0; k < size; ++k) {
       parts.push_back(nested
                           ? message.GetReflection()->GetRepeatedMessage(message, &field, k).ShortDebugString()
                           : ScalarText(message, field, k));

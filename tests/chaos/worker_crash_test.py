@@ -5,7 +5,7 @@ import subprocess
 import sys
 import unittest
 
-from chaos import BIN, KILLED, PACE, ChaosCluster, ChaosTest, environment, moments, points
+from chaos import BIN, KILLED, PACE, STEPS, ChaosCluster, ChaosTest, environment, moments, points
 from cluster import wait_until
 
 SLOTS = ("--slots", "2")
@@ -39,6 +39,11 @@ class WorkerCrash(ChaosTest):
     def wait_for_ranks(self):
         return wait_until(lambda: len(pids := self.cluster.rank_pids()) == 2 and set(pids), "both ranks")
 
+    def held(self):
+        """Ranks of workers that are started within stop in the middle of the trial until the file is there."""
+        gate = self.cluster.folder / f"gate-{next(self.numbers)}"
+        return gate, environment(MIXLN_FAKE_TRAINER=f"{PACE},wait:{gate}@{STEPS // 2}")
+
     def die_and_come_back(self, moment, sweep):
         worker = self.cluster.workers["worker"]
         wait_until(lambda: worker.process.poll() is not None, f"the worker to die at {moment}", 30)
@@ -70,17 +75,24 @@ class WorkerCrash(ChaosTest):
 
     def test_promise_7_killed_while_it_adopts(self):
         for moment in moments(ADOPTING, {"worker.adopt": (":1", ":2")}):
+            gate, in_the_middle = self.held()
+            self.cluster.workers["worker"].kill()
+            with in_the_middle:
+                self.cluster.start_fake_worker("worker", *SLOTS)
             sweep = self.submit()
             pids = self.wait_for_ranks()
             self.assertFalse(self.start_to_die(moment), moment)
             self.assertEqual(self.wait_for_ranks(), pids, f"{moment}: the ranks live on")
+            gate.touch()
             self.die_and_come_back(moment, sweep)
             attempts = [len(trial["attempts"]) for trial in self.cluster.trials(sweep).values()]
             self.assertEqual(attempts, [1, 1], f"{moment}: the ranks were adopted")
 
     def test_promise_7_killed_while_it_stops_ranks(self):
         for moment in moments(STOPPING, {"worker.stop": (":1", ":2")}):
-            self.assertTrue(self.start_to_die(moment))
+            _, in_the_middle = self.held()
+            with in_the_middle:
+                self.assertTrue(self.start_to_die(moment))
             sweep = self.submit()
             self.wait_for_ranks()
             self.cluster.ctl("pause", sweep)

@@ -23,6 +23,10 @@ class WholeSweep(unittest.TestCase):
         done = self.cluster.ctl("wait", name, "--timeout", "300", check=False)
         self.assertEqual(done.returncode, expected, done.stdout + done.stderr)
 
+    def wait_for_steps(self, name):
+        """Until each of the sweep's trials has trained a step: one runs from when its ranks are started, which is earlier."""
+        wait_until(lambda: all(curve_steps(self.cluster, trial) for trial in self.cluster.trials(name)), f"the trials of {name} to train")
+
     def test_every_trial_trains_and_the_table_compares_them(self):
         worker = self.cluster.start_worker("worker", "--slots", "2")
         said = self.submit("alpha", ALPHAS, steps=600)
@@ -128,7 +132,7 @@ class WholeSweep(unittest.TestCase):
         self.submit("calm", parameters, steps=600)
         self.wait("calm")
         self.submit("paused", parameters, steps=600)
-        wait_until(lambda: self.cluster.states("paused") == {"RUNNING"}, "both trials to train")
+        self.wait_for_steps("paused")
         self.cluster.ctl("pause", "paused")
         wait_until(lambda: self.cluster.states("paused") == {"PAUSED"}, "both trials to stop")
         self.assertEqual(self.cluster.rank_pids(), {})
@@ -145,7 +149,7 @@ class WholeSweep(unittest.TestCase):
         self.submit("calm", parameters, steps=600)
         self.wait("calm")
         self.submit("moved", parameters, steps=600)
-        wait_until(lambda: self.cluster.states("moved") == {"RUNNING"}, "both trials to train")
+        self.wait_for_steps("moved")
         leaving = self.cluster.workers.pop("goes")
         leaving.terminate()
         self.assertEqual(leaving.process.returncode, 0)
@@ -167,8 +171,7 @@ class WholeSweep(unittest.TestCase):
         self.submit("calm", parameters, steps=1500)
         self.wait("calm")
         self.submit("stormy", parameters, steps=1500)
-        # A trial runs once its ranks are started, which is a moment before a rank has become its trainer.
-        wait_until(lambda: len(self.cluster.rank_pids()) == 2 and self.cluster.states("stormy") == {"RUNNING"}, "both trials to train")
+        self.wait_for_steps("stormy")
         folder = next(iter(self.cluster.rank_pids().values()))
         follower = self.cluster.follow_log(folder.split("/attempts/")[1].split("/")[0])
         wait_until(lambda: follower.text(), "the log to come")
@@ -221,8 +224,8 @@ class WholeSweep(unittest.TestCase):
     def test_promise_7_a_restarted_worker_adopts_its_ranks(self):
         worker = self.cluster.start_worker("worker", "--slots", "2")
         self.submit("adopted", {"train.seed": [0]}, steps=2400)
-        ((pid, folder),) = wait_until(self.cluster.rank_pids, "a rank").items()
-        wait_until(lambda: self.cluster.states("adopted") == {"RUNNING"}, "the trial to train")
+        self.wait_for_steps("adopted")
+        ((pid, folder),) = self.cluster.rank_pids().items()
         (trial_id,) = self.cluster.trials("adopted")
         follower = self.cluster.follow_log(trial_id)
         wait_until(lambda: follower.text(), "the log to come")
