@@ -162,8 +162,8 @@ struct Device {
   void (*cross_entropy)(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& mask,
                         double gradient_scale, const at::Tensor& losses);
 
-  // Adds Σ (new weight − old)² to movement[0] and Σ old² to movement[1], fp64; undefined: they are not wanted.
-  // The weights become the same bits with it and without.
+  // Adds Σ (new weight − old)² to movement[0] and Σ old² to movement[1], fp64; undefined: they are not
+  // wanted. The weights become the same bits with it and without.
   void (*adamw)(const kernels::AdamWStep& step, const AdamWTensors& tensors, const at::Tensor& movement);
   // to[0] = Σ x², fp64.
   void (*sum_of_squares)(const at::Tensor& flat, const at::Tensor& to);
