@@ -64,14 +64,15 @@ class Contestant:
         return peak
 
 
-def bench(program, model, precision, threads, more=()):
-    hidden, inner, heads, layers, vocab = MODELS[model]
+def bench(program, model, precision, threads, more=(), vocab=0):
+    """`vocab` 0: the model's."""
+    hidden, inner, heads, layers, own_vocab = MODELS[model]
     return [program, "bench", "--serve", "--hidden", str(hidden), "--intermediate", str(inner), "--heads", str(heads), "--layers", str(layers),
-            "--vocab", str(vocab), "--rows", str(ROWS), "--time", str(TIME), "--precision", precision, "--threads", str(threads), *more]
+            "--vocab", str(vocab or own_vocab), "--rows", str(ROWS), "--time", str(TIME), "--precision", precision, "--threads", str(threads), *more]
 
 
-def ours(program, model, precision, threads, more=()):
-    return Contestant([bench(program, model, precision, threads, more)])
+def ours(program, model, precision, threads, more=(), vocab=0):
+    return Contestant([bench(program, model, precision, threads, more, vocab)])
 
 
 def our_ranks(program, model, precision, threads, ranks):

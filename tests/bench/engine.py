@@ -163,7 +163,7 @@ def comparisons(program, threads):
     def metrics(model, rounds, steps, minutes):
         found.append(Comparison(f"{model}-metrics", model, {
             "a trial, with diagnostics, metrics and events": lambda: contestants.Trial(program, model, "bf16", threads),
-            "the engine alone": ours(model, "bf16", "--vocab", str(contestants.TRIAL_VOCAB))}, rounds, steps, minutes))
+            "the engine alone": lambda: contestants.ours(program, model, "bf16", threads, vocab=contestants.TRIAL_VOCAB)}, rounds, steps, minutes))
 
     def starts(model, rounds, minutes):
         found.append(Starts(f"{model}-start", model, {
