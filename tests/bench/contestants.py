@@ -3,11 +3,9 @@
 All speak one protocol (peer.py, `mixln-trainer bench --serve`): "built" when the model is there, "ready" after the first step,
 then the seconds of as many steps as they are told to do, and their peak memory at the end.
 """
-import copy
 import json
 import os
 import pathlib
-import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +18,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 # What helps PyTorch's speed on CPUs, and costs memory: memory that stays in the process, on huge pages.
 FAST_MEMORY = {"THP_MEM_ALLOC_ENABLE": "1",
                     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"}
-TRIAL_VOCAB = 64  # of a Trial
 
 
 def free_port():
@@ -64,15 +61,22 @@ class Contestant:
         return peak
 
 
-def bench(program, model, precision, threads, more=(), vocab=0):
-    """`vocab` 0: the model's."""
-    hidden, inner, heads, layers, own_vocab = MODELS[model]
+def bench(program, model, precision, threads, more=()):
+    hidden, inner, heads, layers, vocab = MODELS[model]
     return [program, "bench", "--serve", "--hidden", str(hidden), "--intermediate", str(inner), "--heads", str(heads), "--layers", str(layers),
-            "--vocab", str(vocab or own_vocab), "--rows", str(ROWS), "--time", str(TIME), "--precision", precision, "--threads", str(threads), *more]
+            "--vocab", str(vocab), "--rows", str(ROWS), "--time", str(TIME), "--precision", precision, "--threads", str(threads), *more]
 
 
-def ours(program, model, precision, threads, more=(), vocab=0):
-    return Contestant([bench(program, model, precision, threads, more, vocab)])
+def ours(program, model, precision, threads, more=()):
+    return Contestant([bench(program, model, precision, threads, more)])
+
+
+def our_diagnostics(program, model, precision, threads, every):
+    """Ours with what a trial adds to a step: its event, and every so many steps the layers' measurements."""
+    room = tempfile.TemporaryDirectory()
+    contestant = ours(program, model, precision, threads, ("--measure-every", str(every), "--events", str(pathlib.Path(room.name) / "events.jsonl")))
+    contestant.room = room  # goes with it
+    return contestant
 
 
 def our_ranks(program, model, precision, threads, ranks):
@@ -105,68 +109,3 @@ def fresh_peer(model, kind, compiled, threads, cache):
 def products(model, kind, threads):
     return Contestant([[sys.executable, HERE / "peer.py", "--products", "--model", model, "--kind", kind, "--threads", str(threads)]],
                       [dict(FAST_MEMORY, OMP_NUM_THREADS=str(threads))])
-
-
-class Trial:
-    """A real trial with its events, metrics and diagnostics, which is stopped while others have their turn. Its data, with a
-    vocabulary of TRIAL_VOCAB, are those of the integration tests."""
-
-    def __init__(self, program, model, precision, threads):
-        os.environ["MIXLN_BIN"] = str(pathlib.Path(program).resolve().parent)
-        sys.path.insert(0, str(HERE.parent / "integration"))
-        import rank
-        self.tokens = ROWS * TIME
-        self.room = tempfile.TemporaryDirectory()
-        folder = pathlib.Path(self.room.name)
-        rank.write_dataset(folder / "data")
-        config = copy.deepcopy(rank.trial(folder))
-        spec = config["spec"]
-        hidden, inner, heads, layers, _ = MODELS[model]
-        spec["model"].update(hidden_size=hidden, intermediate_size=inner, heads=heads, layers=layers)
-        post = (layers + 2) // 4
-        spec["norm"].update(alpha=0.25, post_layers=post, layer_placements=["PLACEMENT_POST"] * post + ["PLACEMENT_PRE"] * (layers - post))
-        spec["data"]["context"] = TIME
-        spec["train"].update(steps="1000000", batch={"sequences": ROWS, "micro_sequences": 0}, lr=1e-4,
-                             precision="PRECISION_BF16" if precision == "bf16" else "PRECISION_FP32")
-        spec["eval"]["every_steps"] = "0"  # the layers are measured every 100 steps
-        spec["checkpoint"]["every_steps"] = "0"
-        spec["limits"]["detect_collapse"] = False
-        config["threads"] = threads
-        begin = time.perf_counter()
-        self.rank = rank.Rank(folder / "rank", config)
-        path = self.rank.folder / "events.jsonl"
-        path.touch()
-        self.events = path.open()
-        self.await_steps(1)
-        self.start = {"ready": time.perf_counter() - begin}
-        self.rank.process.send_signal(signal.SIGSTOP)
-
-    def await_steps(self, count):
-        """The times of the next `count` steps' events."""
-        times = []
-        while len(times) < count:
-            if self.rank.process.poll() is not None:
-                raise SystemExit(f"the trial ended:\n{self.rank.log()}")
-            line = self.events.readline()
-            if not line:
-                time.sleep(0.01)  # between two looks
-                continue
-            event = json.loads(line)
-            if "step_done" in event:
-                times.append(event["time_seconds"])
-        return times
-
-    def steps(self, count):
-        self.rank.process.send_signal(signal.SIGCONT)
-        times = self.await_steps(count + 1)  # the first was under way
-        self.rank.process.send_signal(signal.SIGSTOP)
-        self.events.readlines()  # it may have done one more
-        return times[-1] - times[0]
-
-    def end(self):
-        with open(f"/proc/{self.rank.process.pid}/status") as f:
-            peak = next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
-        self.rank.process.send_signal(signal.SIGKILL)
-        self.rank.process.wait()
-        self.room.cleanup()
-        return peak

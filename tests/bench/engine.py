@@ -160,10 +160,10 @@ def comparisons(program, threads):
         found.append(Comparison(f"{model}-placement", model, {
             "Mix-LN": ours(model, "bf16"), "Pre-LN": ours(model, "bf16", "--placement", "pre")}, rounds, steps, minutes))
 
-    def metrics(model, rounds, steps, minutes):
-        found.append(Comparison(f"{model}-metrics", model, {
-            "a trial, with diagnostics, metrics and events": lambda: contestants.Trial(program, model, "bf16", threads),
-            "the engine alone": lambda: contestants.ours(program, model, "bf16", threads, vocab=contestants.TRIAL_VOCAB)}, rounds, steps, minutes))
+    def diagnostics(model, rounds, every, minutes):
+        found.append(Comparison(f"{model}-diagnostics", model, {
+            "diagnostics and events": lambda: contestants.our_diagnostics(program, model, "bf16", threads, every),
+            "neither": ours(model, "bf16")}, rounds, every, minutes))
 
     def starts(model, rounds, minutes):
         found.append(Starts(f"{model}-start", model, {
@@ -181,7 +181,7 @@ def comparisons(program, threads):
     trials("71m", 3, 1, 1)
     trials("9m", 7, 4, 1)
     trials("demo", 7, 8, 1)
-    metrics("demo", 7, 100, 4)
+    diagnostics("demo", 7, 100, 7)  # a turn holds one step that measures
     starts("71m", 3, 6)
     starts("9m", 3, 4)
     return found
