@@ -20,6 +20,7 @@ SEEDS = {"train.seed": [0, 1]}
 STEPS = 30
 PACE = "pace:10@0"  # a fake step takes 10 ms, so that there is a middle of a trial
 KILLED = -9
+SLOTS = ("--slots", "2")  # of a worker: one for each cell
 
 
 def environment(**variables):
@@ -140,3 +141,19 @@ class ChaosTest(unittest.TestCase):
             unfinished = [attempt.get("cause", "FAILURE_CAUSE_UNSPECIFIED") for attempt in trial["attempts"][:-1]]
             self.assertNotIn("FAILURE_CAUSE_UNSPECIFIED", unfinished, f"{what}: only the last attempt has finished")
         wait_until(lambda: not cluster.processes(), f"{what}: no process is left")
+
+
+class OneWorkerTest(ChaosTest):
+    """One cluster for all of a class: a worker with fake ranks, and the numbers of a calm sweep."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(ChaosCluster())
+        cls.enterClassContext(environment(MIXLN_FAKE_TRAINER=PACE))
+        cls.cluster.start_fake_worker("worker", *SLOTS)
+        cls.calm = cls.cluster.calm_numbers()
+
+    def held(self, name):
+        """A file, and an environment: ranks of workers that are started in it stop in the middle of a trial until the file is there."""
+        gate = self.cluster.folder / f"gate-{name}"
+        return gate, environment(MIXLN_FAKE_TRAINER=f"{PACE},wait:{gate}@{STEPS // 2}")

@@ -8,12 +8,11 @@ import subprocess
 import time
 import unittest
 
-from chaos import BIN, PACE, ChaosCluster, ChaosTest, environment
+from chaos import BIN, PACE, SLOTS, ChaosCluster, ChaosTest, environment
 from cluster import Daemon, wait_until
 
 LIBRARY = pathlib.Path(os.environ["MIXLN_WRONG_CLOCK_LIBRARY"])
 DAY = 86400
-SLOTS = ("--slots", "2")
 # As on a host that was booted a month before the others.
 BOOTED_EARLIER = ["unshare", "--time", "--boottime", str(30 * DAY), "--monotonic", str(30 * DAY)]
 STEPS = 100

@@ -2,20 +2,11 @@
 import subprocess
 import unittest
 
-from chaos import BIN, PACE, ChaosCluster, ChaosTest, environment
+from chaos import BIN, SLOTS, OneWorkerTest, environment
 from cluster import wait_until
 
-SLOTS = ("--slots", "2")
 
-
-class Disk(ChaosTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.cluster = cls.enterClassContext(ChaosCluster())
-        cls.enterClassContext(environment(MIXLN_FAKE_TRAINER=PACE))
-        cls.cluster.start_fake_worker("worker", *SLOTS)
-        cls.calm = cls.cluster.calm_numbers()
-
+class Disk(OneWorkerTest):
     def restart_coordinator(self, failpoints):
         self.cluster.coordinator.kill()
         with environment(MIXLN_FAILPOINTS=failpoints):
@@ -75,19 +66,23 @@ class Disk(ChaosTest):
         self.run_sweep("after")
 
     def test_promise_11_a_worker_that_cannot_start_an_attempt_says_so_and_it_is_tried_again(self):
-        failures = {"file.write@attempt.json:1=ENOSPC": "No space left", "file.sync@attempt.json:3=EIO": "Input/output error",
+        # Of one trial's files: a worker that was killed may still write of attempts that are over.
+        failures = {"file.write@/{}-0/:1=ENOSPC": "No space left", "file.sync@/{}-1/:2=EIO": "Input/output error",
                     "file.rename@trial.json:1=EIO": "Input/output error", "worker.spawn:1=EIO": "cannot start",
                     "worker.spawn:2=ENOSPC": "cannot start"}
         for number, (failpoint, words) in enumerate(failures.items()):
             sweep = f"unlucky-{number}"
-            self.restart_worker(failpoint)
+            self.restart_worker(failpoint.format(sweep))
             self.run_sweep(sweep)
             first = [trial["attempts"][0] for trial in self.cluster.trials(sweep).values() if len(trial["attempts"]) > 1]
-            self.assertEqual([attempt["cause"] for attempt in first], ["FAILURE_CAUSE_IO"], failpoint)
+            self.assertEqual([attempt["cause"] for attempt in first], ["FAILURE_CAUSE_IO"], failpoint.format(sweep))
             self.assertIn(words, first[0]["message"])
 
     def test_promise_11_a_worker_that_cannot_keep_the_term_ends_and_its_ranks_go_on(self):
-        self.cluster.submit("orphaned", steps=200)
+        gate, in_the_middle = self.held("orphaned")
+        with in_the_middle:
+            self.restart_worker("")
+        self.cluster.submit("orphaned")
         pids = wait_until(lambda: len(pids := self.cluster.rank_pids()) == 2 and pids, "ranks")
         self.cluster.coordinator.kill()
         self.cluster.start_coordinator()  # of a new term
@@ -98,6 +93,7 @@ class Disk(ChaosTest):
                 self.cluster.start_fake_worker("worker", *SLOTS)
         self.assertEqual(self.cluster.rank_pids(), pids)
         self.cluster.start_fake_worker("worker", *SLOTS)
+        gate.touch()
         self.cluster.follow("orphaned")
         self.assertEqual(self.attempts("orphaned"), [1, 1])
 

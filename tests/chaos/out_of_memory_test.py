@@ -3,9 +3,8 @@ import os
 import pathlib
 import unittest
 
-from chaos import BIN, PACE, ChaosCluster, ChaosTest, environment
+from chaos import BIN, PACE, SLOTS, ChaosCluster, ChaosTest, environment
 
-SLOTS = ("--slots", "2")
 MEMORY_BYTES = 64 << 20  # of the cgroup; the rank wants four times as much
 SWELL = f"{PACE},swell:256@20"
 

@@ -5,11 +5,10 @@ import signal
 import socket
 import unittest
 
-from chaos import KILLED, ChaosCluster, ChaosTest, environment
+from chaos import KILLED, SLOTS, ChaosCluster, ChaosTest, environment
 from cluster import wait_until
 
 STEPS = 60
-SLOTS = ("--slots", "2")
 
 
 class RealTrainer(ChaosTest):

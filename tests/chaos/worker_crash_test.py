@@ -5,10 +5,9 @@ import subprocess
 import sys
 import unittest
 
-from chaos import BIN, KILLED, PACE, STEPS, ChaosCluster, ChaosTest, environment, moments, points
+from chaos import BIN, KILLED, SLOTS, OneWorkerTest, environment, moments, points
 from cluster import wait_until
 
-SLOTS = ("--slots", "2")
 ADOPTING = ("worker.adopt", "worker.adopted")
 STOPPING = ("worker.stop",)
 MOMENTS = {
@@ -22,13 +21,10 @@ FILES = ("worker.json:1", "attempt.json:1", "attempt.json:4", "trial.json:2")
 CALLS = ("file.make", "file.write", "file.sync", "file.rename")
 
 
-class WorkerCrash(ChaosTest):
+class WorkerCrash(OneWorkerTest):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = cls.enterClassContext(ChaosCluster())
-        cls.enterClassContext(environment(MIXLN_FAKE_TRAINER=PACE))
-        cls.cluster.start_fake_worker("worker", *SLOTS)
-        cls.calm = cls.cluster.calm_numbers()
+        super().setUpClass()
         cls.numbers = itertools.count()
 
     def submit(self):
@@ -38,11 +34,6 @@ class WorkerCrash(ChaosTest):
 
     def wait_for_ranks(self):
         return wait_until(lambda: len(pids := self.cluster.rank_pids()) == 2 and set(pids), "both ranks")
-
-    def held(self):
-        """Ranks of workers that are started within stop in the middle of the trial until the file is there."""
-        gate = self.cluster.folder / f"gate-{next(self.numbers)}"
-        return gate, environment(MIXLN_FAKE_TRAINER=f"{PACE},wait:{gate}@{STEPS // 2}")
 
     def die_and_come_back(self, moment, sweep):
         worker = self.cluster.workers["worker"]
@@ -75,7 +66,7 @@ class WorkerCrash(ChaosTest):
 
     def test_promise_7_killed_while_it_adopts(self):
         for moment in moments(ADOPTING, {"worker.adopt": (":1", ":2")}):
-            gate, in_the_middle = self.held()
+            gate, in_the_middle = self.held(next(self.numbers))
             self.cluster.workers["worker"].kill()
             with in_the_middle:
                 self.cluster.start_fake_worker("worker", *SLOTS)
@@ -90,7 +81,7 @@ class WorkerCrash(ChaosTest):
 
     def test_promise_7_killed_while_it_stops_ranks(self):
         for moment in moments(STOPPING, {"worker.stop": (":1", ":2")}):
-            _, in_the_middle = self.held()
+            _, in_the_middle = self.held(next(self.numbers))
             with in_the_middle:
                 self.assertTrue(self.start_to_die(moment))
             sweep = self.submit()
