@@ -14,6 +14,7 @@
 // Points are listed in docs/testing.md.
 #pragma once
 
+#include <cerrno>
 #include <concepts>
 #include <mutex>
 #include <string>
@@ -62,6 +63,17 @@ bool AnyArmed();
 template <std::invocable Say>
 int Hit(std::string_view point, const Say& say) {
   return AnyArmed() ? Hit(point, std::string_view(std::string(say()))) : 0;
+}
+
+// Makes a system call, one that returns below 0 and sets errno when it fails, unless the point says that it
+// fails: then -1, and errno is set as the call would.
+template <std::invocable SystemCall>
+auto Call(std::string_view point, std::string_view detail, const SystemCall& call) -> decltype(call()) {
+  if (const int failure = Hit(point, detail); failure != 0) {
+    errno = failure;
+    return -1;
+  }
+  return call();
 }
 
 }  // namespace mixln::base::failpoint

@@ -12,19 +12,6 @@
 #include "base/file/unique_fd.h"
 
 namespace mixln::base {
-namespace {
-
-// Makes a system call, unless its fail-point says that it fails: then -1, and errno is set as the call would.
-template <typename Call>
-auto Try(std::string_view point, const std::string& path, const Call& call) -> decltype(call()) {
-  if (const int failure = failpoint::Hit(point, path); failure != 0) {
-    errno = failure;
-    return -1;
-  }
-  return call();
-}
-
-}  // namespace
 
 absl::Status ErrnoStatus(int error, std::string_view what) {
   return absl::ErrnoToStatus(error, std::string(what));
@@ -53,19 +40,20 @@ absl::Status SyncFolder(const std::filesystem::path& folder) {
 absl::Status WriteFileDurably(const std::filesystem::path& path, std::string_view contents) {
   const std::string temporary = path.string() + ".tmp";
   {
-    UniqueFd fd(Try("file.make", temporary,
-                    [&] { return open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644); }));
+    UniqueFd fd(failpoint::Call("file.make", temporary, [&] {
+      return open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    }));
     if (!fd) return ErrnoStatus(errno, absl::StrCat("cannot write ", temporary));
     while (!contents.empty()) {
-      const ssize_t n =
-          Try("file.write", temporary, [&] { return write(fd.get(), contents.data(), contents.size()); });
+      const ssize_t n = failpoint::Call("file.write", temporary,
+                                        [&] { return write(fd.get(), contents.data(), contents.size()); });
       if (n >= 0) contents.remove_prefix(static_cast<size_t>(n));
       if (n < 0 && errno != EINTR) return ErrnoStatus(errno, absl::StrCat("cannot write ", temporary));
     }
-    if (Try("file.sync", temporary, [&] { return fsync(fd.get()); }) != 0)
+    if (failpoint::Call("file.sync", temporary, [&] { return fsync(fd.get()); }) != 0)
       return ErrnoStatus(errno, absl::StrCat("cannot sync ", temporary));
   }
-  if (Try("file.rename", temporary, [&] { return rename(temporary.c_str(), path.c_str()); }) != 0)
+  if (failpoint::Call("file.rename", temporary, [&] { return rename(temporary.c_str(), path.c_str()); }) != 0)
     return ErrnoStatus(errno, absl::StrCat("cannot rename ", temporary, " to ", path.string()));
   return SyncFolder(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
 }

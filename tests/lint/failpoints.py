@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HIT = re.compile(r'(?:failpoint::Hit|HitFailpoint|\bTry)\(\s*"([^"]+)"')
+HIT = re.compile(r'(?:failpoint::Hit|failpoint::Call|HitFailpoint)\(\s*"([^"]+)"')
 # worker/trainer/file: the point is named after the verb.
 PATIENT = re.compile(r'\bPatiently\(\s*"([^"]+)"')
 NAME = re.compile(r"`([a-z]+\.[a-z_ ]+)`")

@@ -28,9 +28,7 @@ ssize_t Patiently(const char* verb, const std::string& name, const WriteOptions&
                   const std::function<ssize_t()>& call) {
   bool said = false;
   while (true) {
-    const int failure = base::failpoint::Hit(std::string("file.") + verb, name);
-    if (failure != 0) errno = failure;
-    const ssize_t result = failure != 0 ? -1 : call();
+    const ssize_t result = base::failpoint::Call(std::string("file.") + verb, name, call);
     if (result >= 0) {
       if (said) std::fprintf(stderr, "there is room again: going on with %s\n", name.c_str());
       return result;
