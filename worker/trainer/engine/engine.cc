@@ -12,6 +12,7 @@
 #include "worker/trainer/norm/group.h"
 #include "worker/trainer/optim/adamw.h"
 #include "worker/trainer/optim/gradient_norm.h"
+#include "worker/trainer/optim/update_ratio.h"
 
 namespace mixln::worker::trainer::engine {
 namespace {
@@ -179,10 +180,11 @@ UpdateReport Engine::Update(double lr, bool measure_layers) {
   UpdateReport report;
   report.gradient_norm = std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
   impl_->Refresh();
-  std::vector<optim::Movement> movements;
+  at::Tensor movements;
+  if (measure_layers)
+    movements = at::zeros({static_cast<int64_t>(units.size()), 2}, impl_->device.options(at::kDouble));
   optim::AdamW(impl_->device, units, {options.beta1, options.beta2, options.adam_eps, options.weight_decay},
-               lr, ++impl_->updates, optim::ClipScale(report.gradient_norm, options.clip_norm),
-               measure_layers ? &movements : nullptr);
+               lr, ++impl_->updates, optim::ClipScale(report.gradient_norm, options.clip_norm), movements);
   for (fsdp::Unit* unit : units) unit->Release();  // what was gathered is old
   impl_->updated = true;
   if (measure_layers) {  // the first unit is the embedding's, the last the head's

@@ -5,7 +5,6 @@
 
 #include "worker/trainer/device/device.h"
 #include "worker/trainer/fsdp/unit.h"
-#include "worker/trainer/optim/update_ratio.h"
 
 namespace mixln::worker::trainer::optim {
 
@@ -17,10 +16,10 @@ struct AdamWOptions {
 };
 
 // Update number `update` (from 1) of every parameter that this rank owns, with gradients multiplied by
-// gradient_scale. Zeroes the gradients; bf16 copies follow. Formula: kernels/adamw.h. `movements` (null: not
-// wanted) gets each unit's, over what this rank owns, vectors on rank 0 only; the weights become the same
-// bits with it and without.
+// gradient_scale. Zeroes the gradients; bf16 copies follow. Formula: kernels/adamw.h. Adds to `movements`
+// [units, 2], fp64 on the device (undefined: not wanted), what device::Device::adamw says of each unit, over
+// what this rank owns, vectors on rank 0 only.
 void AdamW(const device::Device& device, const std::vector<fsdp::Unit*>& units, const AdamWOptions& options,
-           double lr, int64_t update, double gradient_scale, std::vector<Movement>* movements = nullptr);
+           double lr, int64_t update, double gradient_scale, const at::Tensor& movements);
 
 }  // namespace mixln::worker::trainer::optim
