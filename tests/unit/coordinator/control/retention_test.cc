@@ -10,6 +10,15 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
+// A trial that has ended with a checkpoint, of a sweep whose artifacts are kept for a minute.
+struct Ended : Running {
+  Ended() {
+    state.sweeps.at("s").mutable_spec()->mutable_retention()->set_seconds_after_end(60);
+    Save(5);
+    End("a", "s-0", v1::ATTEMPT_OUTCOME_FINISHED);
+  }
+};
+
 TEST(Retention, KeepsAsManyCheckpointsAsTheSweepAsksFor) {
   Running c;
   c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_checkpoints(3);
@@ -20,10 +29,7 @@ TEST(Retention, KeepsAsManyCheckpointsAsTheSweepAsksFor) {
 }
 
 TEST(Retention, DeletesTheFolderOfATrialWhoseTimeIsOverOnce) {
-  Running c;
-  c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_seconds_after_end(60);
-  c.Save(5);
-  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_FINISHED);
+  Ended c;
   c.Pass(5);
   EXPECT_THAT(c.Trial("s-0").checkpoints(), Not(IsEmpty()));
   c.KeepAlive(55);
@@ -36,10 +42,7 @@ TEST(Retention, DeletesTheFolderOfATrialWhoseTimeIsOverOnce) {
 
 // Its first order may have been lost with the stream.
 TEST(Retention, IsToldToAWorkerAgainWhenItComesBack) {
-  Running c;
-  c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_seconds_after_end(60);
-  c.Save(5);
-  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_FINISHED);
+  Ended c;
   c.KeepAlive(60);
   c.Connect(Cluster::Hello("a", 1, 2));
   c.Pass(1);
@@ -47,10 +50,7 @@ TEST(Retention, IsToldToAWorkerAgainWhenItComesBack) {
 }
 
 TEST(Retention, KeepsWhatAnUnfinishedTrialGoesOnFrom) {
-  Running c;
-  c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_seconds_after_end(60);
-  c.Save(5);
-  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_FINISHED);
+  Ended c;
   v1::Trial& heir = c.state.trials["s-9"] = c.Trial("s-0");
   heir.set_id("s-9");
   heir.set_state(v1::TRIAL_STATE_PAUSED);
@@ -60,10 +60,7 @@ TEST(Retention, KeepsWhatAnUnfinishedTrialGoesOnFrom) {
 }
 
 TEST(Retention, WaitsForAWorkerThatCanDelete) {
-  Running c;
-  c.state.sweeps.at("s").mutable_spec()->mutable_retention()->set_seconds_after_end(60);
-  c.Save(5);
-  c.End("a", "s-0", v1::ATTEMPT_OUTCOME_FINISHED);
+  Ended c;
   c.Disconnect("a");
   c.Pass(100);
   EXPECT_THAT(c.Trial("s-0").checkpoints(), Not(IsEmpty()));
