@@ -9,13 +9,13 @@ namespace mixln::worker::trainer::kernels {
 namespace {
 
 // A row as fp32 and its largest element.
-template <typename T>
+template <typename L, typename T>
 MIXLN_INLINE float LoadRow(const T* z, float* row, int64_t columns) {
   for (int64_t c = 0; c < columns; ++c) row[c] = Load(z + c);
-  return MaxRow(row, columns);
+  return MaxRow<L>(row, columns);
 }
 
-template <typename T>
+template <typename L, typename T>
 MIXLN_INLINE void Rows(T* logits, const int64_t* targets, const uint8_t* mask, float gradient_scale,
                        double* loss, float* exponentials, int64_t columns, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
@@ -27,9 +27,9 @@ MIXLN_INLINE void Rows(T* logits, const int64_t* targets, const uint8_t* mask, f
       }
       continue;
     }
-    const float max = LoadRow(z, exponentials, columns);
+    const float max = LoadRow<L>(z, exponentials, columns);
     const float target = exponentials[targets[row]] - max;
-    const double sum = ExpAndSumRow(exponentials, max, columns);
+    const double sum = ExpAndSumRow<L>(exponentials, max, columns);
     loss[row] = std::log(sum) - static_cast<double>(target);
     if (gradient_scale == 0) continue;
     const float factor = static_cast<float>(static_cast<double>(gradient_scale) / sum);
@@ -50,12 +50,16 @@ float* Exponentials(int64_t columns) {
 MIXLN_CLONES static void RowsFloat(float* logits, const int64_t* targets, const uint8_t* mask,
                                    float gradient_scale, double* loss, float* exponentials, int64_t columns,
                                    int64_t begin, int64_t end) {
-  Rows(logits, targets, mask, gradient_scale, loss, exponentials, columns, begin, end);
+  WithLanes([&](auto lanes) __attribute__((always_inline)) {
+    Rows<decltype(lanes)>(logits, targets, mask, gradient_scale, loss, exponentials, columns, begin, end);
+  });
 }
 MIXLN_CLONES static void RowsBf16(Bf16* logits, const int64_t* targets, const uint8_t* mask,
                                   float gradient_scale, double* loss, float* exponentials, int64_t columns,
                                   int64_t begin, int64_t end) {
-  Rows(logits, targets, mask, gradient_scale, loss, exponentials, columns, begin, end);
+  WithLanes([&](auto lanes) __attribute__((always_inline)) {
+    Rows<decltype(lanes)>(logits, targets, mask, gradient_scale, loss, exponentials, columns, begin, end);
+  });
 }
 
 void CrossEntropyRows(float* logits, const int64_t* targets, const uint8_t* mask, float gradient_scale,

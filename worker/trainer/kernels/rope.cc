@@ -16,7 +16,8 @@ MIXLN_INLINE void Rotate(const Rope& table, T* rows, int64_t stride, int64_t hea
     for (int64_t head = 0; head < heads; ++head) {
       T* __restrict__ first = rows + row * stride + head * 2 * half;
       T* __restrict__ second = first + half;
-      for (int64_t i = 0; i < half; ++i) {
+#pragma GCC ivdep
+      for (int64_t i = 0; i < half; ++i) {  // the halves do not overlap
         const float a = Load(first + i);
         const float b = Load(second + i);
         const float s = sign * sin[i];

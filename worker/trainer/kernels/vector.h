@@ -7,12 +7,42 @@
 #include "worker/trainer/kernels/bf16.h"
 #include "worker/trainer/kernels/clones.h"
 
-// Sixteen floats in the compiler's own vector type: one register on AVX-512, two on AVX2, four on the
-// baseline.
+// Arithmetic on a register of floats in the compiler's own vector types. `L` is Lanes<…> throughout.
 namespace mixln::worker::trainer::kernels {
 
-using Vector = float __attribute__((vector_size(64)));
-inline constexpr int64_t kLanes = 16;
+// `kLanes` floats. They must fill a register of the CPU, not more: GCC takes comparisons of wider vectors
+// apart, a float at a time, which makes e^x six times as slow.
+template <int64_t kLanes>
+struct Lanes {
+  static constexpr int64_t kCount = kLanes;
+  static constexpr int64_t kBytes = kLanes * static_cast<int64_t>(sizeof(float));
+  using Vector [[gnu::vector_size(kBytes)]] = float;
+  using Unaligned [[gnu::vector_size(kBytes), gnu::aligned(4), gnu::may_alias]] = float;
+  using Integers [[gnu::vector_size(kBytes)]] = int32_t;
+  using Words [[gnu::vector_size(kBytes)]] = uint32_t;
+  using Halves [[gnu::vector_size(kBytes / 2)]] = uint16_t;
+  using UnalignedHalves [[gnu::vector_size(kBytes / 2), gnu::aligned(2), gnu::may_alias]] = uint16_t;
+};
+
+// Whether MIXLN_CLONES picks what it has compiled for AVX-512.
+inline bool HasAvx512() {
+#if defined(__x86_64__)
+  static const bool has = __builtin_cpu_supports("x86-64-v4") != 0;
+  return has;
+#else
+  return false;
+#endif
+}
+
+// Calls work(Lanes<…>{}) for this CPU. `work` must be MIXLN_INLINE to be compiled along with its clone.
+template <typename Work>
+MIXLN_INLINE void WithLanes(Work work) {
+  if (HasAvx512()) {
+    work(Lanes<16>{});
+  } else {
+    work(Lanes<8>{});
+  }
+}
 
 // Adds up value(0) … value(count - 1), in an order that depends on the instruction set only.
 template <typename Value>
@@ -23,50 +53,66 @@ MIXLN_INLINE float SumOf(int64_t count, Value value) {
   return sum;
 }
 
-// Reads and writes of sixteen floats at any address.
-using UnalignedVector = float __attribute__((vector_size(64), aligned(4), may_alias));
-#define MIXLN_LOAD_VECTOR(from) \
-  (*reinterpret_cast<const ::mixln::worker::trainer::kernels::UnalignedVector*>(from))
-#define MIXLN_STORE_VECTOR(to) (*reinterpret_cast<::mixln::worker::trainer::kernels::UnalignedVector*>(to))
-
-MIXLN_INLINE void StoreVector(const Vector& from, float* to) {
-  MIXLN_STORE_VECTOR(to) = from;
+// Reads and writes at any address.
+template <typename L>
+MIXLN_INLINE void LoadVector(const float* from, typename L::Vector& to) {
+  to = *reinterpret_cast<const typename L::Unaligned*>(from);
 }
-
+template <typename L>
+MIXLN_INLINE void StoreVector(const typename L::Vector& from, float* to) {
+  *reinterpret_cast<typename L::Unaligned*>(to) = from;
+}
 // Rounds to nearest, ties to even, as Store does; but what is no number need not stay one.
-MIXLN_INLINE void StoreVector(const Vector& from, Bf16* to) {
-  using Words = uint32_t __attribute__((vector_size(64)));
-  using Halves = uint16_t __attribute__((vector_size(32)));
-  using UnalignedHalves = uint16_t __attribute__((vector_size(32), aligned(2), may_alias));
+template <typename L>
+MIXLN_INLINE void StoreVector(const typename L::Vector& from, Bf16* to) {
+  using Words = typename L::Words;
   const Words bits = (Words)from;
   const Words rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
-  *reinterpret_cast<UnalignedHalves*>(to) = __builtin_convertvector(rounded, Halves);
+  *reinterpret_cast<typename L::UnalignedHalves*>(to) = __builtin_convertvector(rounded, typename L::Halves);
+}
+
+// Reads the first `count` lanes; the others are 0.
+template <typename L>
+MIXLN_INLINE void LoadSome(const float* from, int64_t count, typename L::Vector& to) {
+  to = typename L::Vector{};
+  for (int64_t lane = 0; lane < count; ++lane) to[lane] = from[lane];
+}
+
+// Writes lanes [begin, end).
+template <typename L, typename T>
+MIXLN_INLINE void StoreSome(const typename L::Vector& from, int64_t begin, int64_t end, T* to) {
+  for (int64_t lane = begin; lane < end; ++lane) Store(from[lane], to + lane);
 }
 
 // The largest of a row of at least one; NaN elements may be skipped.
+template <typename L>
 MIXLN_INLINE float MaxRow(const float* row, int64_t count) {
-  Vector lanes = Vector{} + row[0];
+  typename L::Vector lanes = typename L::Vector{} + row[0];
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    const Vector x = MIXLN_LOAD_VECTOR(row + i);
+  for (; i + L::kCount <= count; i += L::kCount) {
+    typename L::Vector x;
+    LoadVector<L>(row + i, x);
     lanes = x > lanes ? x : lanes;
   }
   float max = lanes[0];
-  for (int64_t lane = 1; lane < kLanes; ++lane) max = lanes[lane] > max ? lanes[lane] : max;
+  for (int64_t lane = 1; lane < L::kCount; ++lane) max = lanes[lane] > max ? lanes[lane] : max;
   for (; i < count; ++i) max = row[i] > max ? row[i] : max;
   return max;
 }
 
 // sum + the lanes, one after the other.
-MIXLN_INLINE float AddLanes(float sum, const Vector& lanes) {
-  for (int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+template <typename L>
+MIXLN_INLINE float AddLanes(float sum, const typename L::Vector& lanes) {
+  for (int64_t lane = 0; lane < L::kCount; ++lane) sum += lanes[lane];
   return sum;
 }
 
 // x = e^x to about 1 unit in the last place, for x in [-87, 88]; clamped outside. NaN stays NaN. In vectors
 // by hand: the compiler makes branches of a scalar one. Cephes' expf: x = n·ln 2 + r, and a polynomial in r.
-MIXLN_INLINE void ExpInPlace(Vector& x) {
-  using Bits = int32_t __attribute__((vector_size(64)));
+template <typename L>
+MIXLN_INLINE void ExpInPlace(typename L::Vector& x) {
+  using Vector = typename L::Vector;
+  using Integers = typename L::Integers;
   const Vector low = Vector{} - 87.0F;
   const Vector high = Vector{} + 88.0F;
   x = x < low ? low : x;
@@ -81,45 +127,37 @@ MIXLN_INLINE void ExpInPlace(Vector& x) {
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   p = p * (r * r) + (r + 1.0F);
-  const Bits power = ((Bits)shifted - (Bits)round + 127) << 23;
+  const Integers power = ((Integers)shifted - (Integers)round + 127) << 23;
   x = p * (Vector)power;
 }
 
-// e^x of one number, with the same bits as in a vector.
-MIXLN_INLINE float Exp(float x) {
-  Vector v = Vector{} + x;
-  ExpInPlace(v);
-  return v[0];
-}
-
-// row[j] = e^(row[j] − shift).
+// row[j] = e^(row[j] − shift), every element with the same bits wherever it stands.
+template <typename L>
 MIXLN_INLINE void ExpRow(float* row, float shift, int64_t count) {
+  typename L::Vector x;
   int64_t j = 0;
-  for (; j + kLanes <= count; j += kLanes) {
-    Vector x = MIXLN_LOAD_VECTOR(row + j) - shift;
-    ExpInPlace(x);
-    MIXLN_STORE_VECTOR(row + j) = x;
+  for (; j + L::kCount <= count; j += L::kCount) {
+    LoadVector<L>(row + j, x);
+    x -= shift;
+    ExpInPlace<L>(x);
+    StoreVector<L>(x, row + j);
   }
-  for (; j < count; ++j) row[j] = Exp(row[j] - shift);
+  if (j == count) return;
+  LoadSome<L>(row + j, count - j, x);
+  x -= shift;
+  ExpInPlace<L>(x);
+  StoreSome<L>(x, 0, count - j, row + j);
 }
 
 // row[j] = e^(row[j] − shift), and their sum: in fp32 over pieces, in fp64 over those.
+template <typename L>
 MIXLN_INLINE double ExpAndSumRow(float* row, float shift, int64_t count) {
-  constexpr int64_t kPiece = 64 * kLanes;
+  constexpr int64_t kPiece = 1024;
   double sum = 0;
   for (int64_t first = 0; first < count; first += kPiece) {
-    const int64_t end = std::min(count, first + kPiece);
-    Vector lanes{};
-    float rest = 0;
-    int64_t j = first;
-    for (; j + kLanes <= end; j += kLanes) {
-      Vector x = MIXLN_LOAD_VECTOR(row + j) - shift;
-      ExpInPlace(x);
-      lanes += x;
-      MIXLN_STORE_VECTOR(row + j) = x;
-    }
-    for (; j < end; ++j) rest += row[j] = Exp(row[j] - shift);
-    sum += static_cast<double>(AddLanes(rest, lanes));
+    const int64_t piece = std::min(kPiece, count - first);
+    ExpRow<L>(row + first, shift, piece);
+    sum += static_cast<double>(SumOf(piece, [=](int64_t i) { return row[first + i]; }));
   }
   return sum;
 }
