@@ -92,7 +92,7 @@ bool Sees(const state::State& state, const v1::Attempt& attempt, const v1::Check
   return checkpoint.artifacts_id().empty() || state::ArtifactsOf(state, attempt) == checkpoint.artifacts_id();
 }
 
-// "its checkpoint of step 40 is in the artifacts folder of gpu-3, which had no free slots for 10 min".
+// "its checkpoint of step 40 is in the artifacts folder of gpu-3, where it found no free slots for 600 s".
 std::string ExplainAnew(const Context& context, const v1::Checkpoint& checkpoint) {
   return absl::StrCat("its checkpoint of step ", checkpoint.step(), " is in the artifacts folder of ",
                       state::HostsThatSee(context.state, checkpoint.artifacts_id()),

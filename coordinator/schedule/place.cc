@@ -111,7 +111,7 @@ Plan Place(const state::State& state, base::Time steady) {
     std::vector<v1::RankPlacement> ranks = pool.Take(kind, resources.ranks(), folder);
     if (ranks.empty() && !folder.empty() && !bound) ranks = pool.Take(kind, resources.ranks());
     if (ranks.empty()) {
-      const std::string& where = bound ? folder : "";
+      const std::string where = bound ? folder : "";
       if (pool.Count(kind, where).total >= resources.ranks()) pool.Keep(kind, where);
       waiting.push_back({trial, kind, static_cast<int>(waiting.size())});
     } else {

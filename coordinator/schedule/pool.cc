@@ -55,6 +55,7 @@ KindCount Pool::Count(v1::Device kind, const std::string& artifacts_id) const {
 
 std::vector<Pool::Workers::value_type*> Pool::Open(v1::Device kind, const std::string& artifacts_id) {
   std::vector<Workers::value_type*> open;
+  if (kept_.contains(kind)) return open;
   for (auto& worker : workers_) {
     const WorkerSlots& slots = worker.second;
     if (Sees(slots, artifacts_id) && !slots.kept.contains(kind) && CountIn(slots.free, kind) > 0)
@@ -64,8 +65,9 @@ std::vector<Pool::Workers::value_type*> Pool::Open(v1::Device kind, const std::s
 }
 
 void Pool::Keep(v1::Device kind, const std::string& artifacts_id) {
+  if (artifacts_id.empty()) kept_.insert(kind);
   for (auto& [id, slots] : workers_) {
-    if (Sees(slots, artifacts_id)) slots.kept.insert(kind);
+    if (slots.artifacts_id == artifacts_id) slots.kept.insert(kind);
   }
 }
 

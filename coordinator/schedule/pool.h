@@ -46,7 +46,7 @@ class Pool {
     std::string artifacts_id;
     std::map<v1::Device, std::vector<int>> free;  // indices, ascending
     std::map<v1::Device, int> total;
-    std::set<v1::Device> kept;
+    std::set<v1::Device> kept;  // though free
   };
   using Workers = std::map<std::string, WorkerSlots>;  // by worker id
   static bool Sees(const WorkerSlots& slots, const std::string& artifacts_id);
@@ -54,6 +54,7 @@ class Pool {
   std::vector<Workers::value_type*> Open(v1::Device kind, const std::string& artifacts_id);
 
   Workers workers_;
+  std::set<v1::Device> kept_;  // of all workers
 };
 
 }  // namespace mixln::coordinator::schedule
