@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "coordinator/control/conclude.h"
 #include "coordinator/control/leftovers.h"
 #include "coordinator/control/quarantine.h"
@@ -86,6 +87,19 @@ v1::FailureCause CauseOf(const v1::Trial& trial, const v1::AttemptReport& report
   }
 }
 
+// Whether all of the attempt's workers see the checkpoint, as far as that is known.
+bool Sees(const state::State& state, const v1::Attempt& attempt, const v1::Checkpoint& checkpoint) {
+  return checkpoint.artifacts_id().empty() || state::ArtifactsOf(state, attempt) == checkpoint.artifacts_id();
+}
+
+// "its checkpoint of step 40 is in the artifacts folder of gpu-3, where it found no free slots for 600 s".
+std::string ExplainAnew(const Context& context, const v1::Checkpoint& checkpoint) {
+  return absl::StrCat("its checkpoint of step ", checkpoint.step(), " is in the artifacts folder of ",
+                      state::HostsThatSee(context.state, checkpoint.artifacts_id()),
+                      ", where it found no free slots for ",
+                      absl::StrFormat("%.0f", base::ToSeconds(context.options.checkpoint_wait)), " s");
+}
+
 }  // namespace
 
 void AssignAttempt(Context& context, v1::Trial& trial, const std::vector<v1::RankPlacement>& ranks) {
@@ -96,8 +110,12 @@ void AssignAttempt(Context& context, v1::Trial& trial, const std::vector<v1::Ran
   for (const v1::RankPlacement& rank : ranks) *attempt.add_ranks() = rank;
   *attempt.mutable_create_time() = state::ToTimestamp(context.now.wall);
   if (const v1::Checkpoint* checkpoint = state::ResumePoint(trial)) {
-    attempt.set_resume_from(checkpoint->path());
-    attempt.set_resume_step(checkpoint->step());
+    if (Sees(context.state, attempt, *checkpoint)) {
+      attempt.set_resume_from(checkpoint->path());
+      attempt.set_resume_step(checkpoint->step());
+    } else {
+      attempt.set_anew_reason(ExplainAnew(context, *checkpoint));
+    }
   }
   state::LiveAttempt live;
   live.fence = attempt.fence();

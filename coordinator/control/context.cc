@@ -23,6 +23,12 @@ void SendStop(Context& context, const std::string& worker_id, const std::string&
   Send(context, worker_id, std::move(message));
 }
 
+void WaitForCheckpoint(state::State& state, const v1::Trial& trial, base::Time until) {
+  const v1::Checkpoint* checkpoint = state::ResumePoint(trial);
+  if (checkpoint != nullptr && !checkpoint->artifacts_id().empty())
+    state.checkpoint_until[trial.id()] = until;
+}
+
 void MarkTrial(Context& context, const v1::Trial& trial) {
   context.decision.changes.trials.insert(trial.id());
   const auto live = context.state.live.find(trial.id());
@@ -34,6 +40,11 @@ void MarkTrial(Context& context, const v1::Trial& trial) {
 void MoveTrial(Context& context, v1::Trial& trial, v1::TrialState next, const std::string& reason) {
   state::SetTrialState(context.state, trial, next, context.now.wall);
   trial.set_reason(reason);
+  if (next == v1::TRIAL_STATE_PENDING) {
+    WaitForCheckpoint(context.state, trial, context.now.steady + context.options.checkpoint_wait);
+  } else {
+    context.state.checkpoint_until.erase(trial.id());
+  }
   MarkTrial(context, trial);
   context.decision.changes.sweeps.insert(trial.sweep_id());
 }

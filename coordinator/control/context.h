@@ -28,6 +28,10 @@ void SendStop(Context& context, const std::string& worker_id, const std::string&
 // Moves the trial to `next` and marks its row and its sweep's as changed. See state::SetTrialState.
 void MoveTrial(Context& context, v1::Trial& trial, v1::TrialState next, const std::string& reason);
 
+// A PENDING trial whose checkpoint not every worker may see waits for one that does until then (steady
+// clock).
+void WaitForCheckpoint(state::State& state, const v1::Trial& trial, base::Time until);
+
 // The trial's row is to be written; so is the progress in it.
 void MarkTrial(Context& context, const v1::Trial& trial);
 

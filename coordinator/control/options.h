@@ -28,6 +28,9 @@ struct Options {
   // How long a failed trial waits before it is tried again: 5 s, 10 s, 20 s, …
   base::BackoffOptions retry_backoff = {
       .initial = base::Seconds(5), .max = base::Seconds(300), .multiplier = 2.0, .jitter = 0.2};
+  // How long a trial waits for a worker that sees its checkpoint, where workers have artifacts folders of
+  // their own; then it starts anew on another.
+  base::Duration checkpoint_wait = base::Seconds(600);
   // Accepted checkpoints that are kept of each trial.
   int kept_checkpoints = 2;
 };

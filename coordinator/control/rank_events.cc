@@ -42,6 +42,7 @@ void AcceptCheckpoint(Context& context, const LivePart& part, const std::string&
                                  state::FenceName(part.attempt->fence()), "/", done.path()));
   *accepted.mutable_fence() = part.attempt->fence();
   accepted.set_size_bytes(done.size_bytes());
+  accepted.set_artifacts_id(state::ArtifactsOf(context.state, *part.attempt));
   if (event.step() > newest_step) {
     trial.set_retries(0);
     ClearWorkersOf(context, *part.attempt);

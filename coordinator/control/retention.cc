@@ -25,6 +25,17 @@ std::set<std::string> NeededOf(const state::State& state, const std::vector<std:
   return needed;
 }
 
+// A worker that sees the checkpoint: `worker_id` unless that is known not to.
+const std::string& DeleterOf(const state::State& state, const v1::Checkpoint& checkpoint,
+                             const std::string& worker_id) {
+  const std::string& artifacts = checkpoint.artifacts_id();
+  if (artifacts.empty() || state.workers.at(worker_id).worker.artifacts_id() == artifacts) return worker_id;
+  for (const auto& [id, record] : state.workers) {
+    if (record.session != 0 && record.worker.artifacts_id() == artifacts) return id;
+  }
+  return worker_id;
+}
+
 }  // namespace
 
 void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::string& worker_id) {
@@ -38,13 +49,15 @@ void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::str
   }
   if (surplus == 0) return;
   const std::string own = absl::StrCat(TrialDir(sweep, trial), "/");
-  v1::CoordinatorMessage message;
+  std::map<std::string, v1::CoordinatorMessage> messages;
   for (int i = 0; i < surplus; ++i) {
-    if (absl::StartsWith(trial.checkpoints(i).path(), own))
-      message.mutable_delete_()->add_paths(trial.checkpoints(i).path());
+    const v1::Checkpoint& checkpoint = trial.checkpoints(i);
+    if (!absl::StartsWith(checkpoint.path(), own)) continue;
+    const std::string& deleter = DeleterOf(context.state, checkpoint, worker_id);
+    messages[deleter].mutable_delete_()->add_paths(checkpoint.path());
   }
   trial.mutable_checkpoints()->DeleteSubrange(0, surplus);
-  if (message.has_delete_()) Send(context, worker_id, std::move(message));
+  for (auto& [deleter, message] : messages) Send(context, deleter, std::move(message));
 }
 
 namespace {

@@ -105,6 +105,7 @@ Decision Step(state::State& state, const Event& event, base::Now now, const Opti
 void Recover(state::State& state, base::Now now, const Options& options) {
   state.live.clear();
   state.not_before.clear();
+  state.checkpoint_until.clear();
   for (auto& [id, record] : state.workers) {
     record.worker.set_state(v1::WORKER_STATE_UNKNOWN);
     record.lease_expiry = now.steady + options.reconnect_grace;
@@ -112,6 +113,8 @@ void Recover(state::State& state, base::Now now, const Options& options) {
     record.leftovers.clear();
   }
   for (const auto& [id, trial] : state.trials) {
+    if (trial.state() == v1::TRIAL_STATE_PENDING)
+      WaitForCheckpoint(state, trial, now.steady + options.reconnect_grace + options.checkpoint_wait);
     if (trial.has_not_before() && trial.state() == v1::TRIAL_STATE_PENDING) {
       // The wall clock may have been set: never wait longer than a back-off lasts.
       const base::Duration rest = state::FromTimestamp(trial.not_before()) - now.wall;

@@ -14,11 +14,11 @@
 namespace mixln::coordinator::control {
 namespace {
 
-void EndBackoffs(Context& context) {
-  if (std::erase_if(context.state.not_before,
-                    [&](const auto& entry) { return entry.second <= context.now.steady; }) > 0) {
-    context.place = true;
-  }
+void EndWaits(Context& context) {
+  const auto over = [&](const auto& entry) { return entry.second <= context.now.steady; };
+  const size_t ended =
+      std::erase_if(context.state.not_before, over) + std::erase_if(context.state.checkpoint_until, over);
+  if (ended > 0) context.place = true;
 }
 
 // "did not start within 120 s: worker a is preparing, worker b said nothing".
@@ -79,7 +79,7 @@ void RunTimers(Context& context) {
   ExpireLeases(context);
   DeleteOldArtifacts(context);
   ForgetToldDeletions(context);
-  EndBackoffs(context);
+  EndWaits(context);
   std::vector<std::string> live;
   live.reserve(context.state.live.size());
   for (const auto& [trial_id, attempt] : context.state.live) live.push_back(trial_id);

@@ -143,6 +143,7 @@ absl::Status OnConnected(Context& context, const WorkerConnected& event) {
   *worker.mutable_slots() = hello.slots();
   worker.set_metrics_address(hello.metrics_address());
   worker.set_instance(hello.instance());
+  worker.set_artifacts_id(hello.artifacts_id());
   *worker.mutable_connect_time() = state::ToTimestamp(context.now.wall);
   RenewLease(context, record);
   SetWorkerState(context, record, StandingOf(record.worker, /*hands_back=*/false));

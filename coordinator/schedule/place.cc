@@ -55,6 +55,20 @@ std::map<std::string, Queue> WaitingBySweep(const state::State& state, base::Tim
   return queues;
 }
 
+// Where the trial's checkpoint lies, if not every worker may see it.
+std::string FolderOf(const v1::Trial& trial) {
+  const v1::Checkpoint* checkpoint = state::ResumePoint(trial);
+  return checkpoint == nullptr ? "" : checkpoint->artifacts_id();
+}
+
+// Why a trial waits that may only go where its checkpoint is.
+std::string Reason(const state::State& state, const v1::Trial& trial) {
+  return absl::StrCat("waiting for ", Plural(trial.spec().resources().ranks(), "slot"), " on ",
+                      state::HostsThatSee(state, FolderOf(trial)), ", where its checkpoint of step ",
+                      state::ResumePoint(trial)->step(),
+                      " is; starts anew elsewhere when the coordinator's --checkpoint-wait-seconds are over");
+}
+
 // Why a trial that did not get `ranks` slots of `kind` waits.
 std::string Reason(const Pool& pool, const KindCount& count, v1::Device kind, int ranks, int ahead) {
   if (pool.workers() == 0) return "waiting for a worker: none is connected and ready";
@@ -85,7 +99,6 @@ Plan Place(const state::State& state, base::Time steady) {
     int ahead;
   };
   std::vector<Waiting> waiting;
-  std::set<v1::Device> kept;  // kinds whose free slots are kept for a trial that is up earlier
   while (!turns.empty()) {
     Queue* queue = turns.begin()->second;
     turns.erase(turns.begin());
@@ -93,10 +106,13 @@ Plan Place(const state::State& state, base::Time steady) {
     queue->waiting.pop_front();
     const v1::ResourceSpec& resources = trial->spec().resources();
     const v1::Device kind = pool.KindFor(resources);
-    std::vector<v1::RankPlacement> ranks;
-    if (!kept.contains(kind)) ranks = pool.Take(kind, resources.ranks());
+    const bool bound = state.checkpoint_until.contains(trial->id());
+    const std::string folder = FolderOf(*trial);
+    std::vector<v1::RankPlacement> ranks = pool.Take(kind, resources.ranks(), folder);
+    if (ranks.empty() && !folder.empty() && !bound) ranks = pool.Take(kind, resources.ranks());
     if (ranks.empty()) {
-      if (pool.Count(kind).total >= resources.ranks()) kept.insert(kind);
+      const std::string where = bound ? folder : "";
+      if (pool.Count(kind, where).total >= resources.ranks()) pool.Keep(kind, where);
       waiting.push_back({trial, kind, static_cast<int>(waiting.size())});
     } else {
       ++queue->live;
@@ -107,8 +123,11 @@ Plan Place(const state::State& state, base::Time steady) {
   const std::map<v1::Device, KindCount> counts = {{v1::DEVICE_CPU, pool.Count(v1::DEVICE_CPU)},
                                                   {v1::DEVICE_GPU, pool.Count(v1::DEVICE_GPU)}};
   for (const Waiting& w : waiting) {
+    const int ranks = w.trial->spec().resources().ranks();
+    const bool elsewhere = state.checkpoint_until.contains(w.trial->id()) &&
+                           pool.Count(w.kind, FolderOf(*w.trial)).total < counts.at(w.kind).total;
     plan.reasons[w.trial->id()] =
-        Reason(pool, counts.at(w.kind), w.kind, w.trial->spec().resources().ranks(), w.ahead);
+        elsewhere ? Reason(state, *w.trial) : Reason(pool, counts.at(w.kind), w.kind, ranks, w.ahead);
   }
   return plan;
 }

@@ -6,6 +6,9 @@
 // for itself until it does; later trials may only fill what it cannot use: slots of another kind, or any slot
 // when the present workers together could not hold it even if they were idle. So a small trial never delays a
 // large one.
+//
+// Where workers have artifacts folders of their own, a trial with a checkpoint goes to workers that see it,
+// and until State::checkpoint_until to no others; all that is said above holds for it among those.
 #pragma once
 
 #include <map>

@@ -19,6 +19,7 @@ Pool::Pool(const state::State& state) {
   for (const auto& [id, record] : state.workers) {
     if (record.worker.state() != v1::WORKER_STATE_READY || record.session == 0) continue;
     WorkerSlots& slots = workers_[id];
+    slots.artifacts_id = record.worker.artifacts_id();
     const auto taken_here = taken.find(id);
     for (const v1::Slot& slot : record.worker.slots()) {
       ++slots.total[slot.device()];
@@ -37,9 +38,14 @@ v1::Device Pool::KindFor(const v1::ResourceSpec& resources) const {
   return Count(v1::DEVICE_GPU).total >= resources.ranks() ? v1::DEVICE_GPU : v1::DEVICE_CPU;
 }
 
-KindCount Pool::Count(v1::Device kind) const {
+bool Pool::Sees(const WorkerSlots& slots, const std::string& artifacts_id) {
+  return artifacts_id.empty() || slots.artifacts_id == artifacts_id;
+}
+
+KindCount Pool::Count(v1::Device kind, const std::string& artifacts_id) const {
   KindCount count;
   for (const auto& [id, slots] : workers_) {
+    if (!Sees(slots, artifacts_id)) continue;
     const auto total = slots.total.find(kind);
     if (total != slots.total.end()) count.total += total->second;
     count.free += CountIn(slots.free, kind);
@@ -47,50 +53,53 @@ KindCount Pool::Count(v1::Device kind) const {
   return count;
 }
 
-const std::string* Pool::BestFit(v1::Device kind, int ranks) const {
-  const std::string* best = nullptr;
-  int best_free = 0;
-  for (const auto& [id, slots] : workers_) {
-    const int free = CountIn(slots.free, kind);
-    if (free >= ranks && (best == nullptr || free < best_free)) {
-      best = &id;
-      best_free = free;
-    }
+std::vector<Pool::Workers::value_type*> Pool::Open(v1::Device kind, const std::string& artifacts_id) {
+  std::vector<Workers::value_type*> open;
+  if (kept_.contains(kind)) return open;
+  for (auto& worker : workers_) {
+    const WorkerSlots& slots = worker.second;
+    if (Sees(slots, artifacts_id) && !slots.kept.contains(kind) && CountIn(slots.free, kind) > 0)
+      open.push_back(&worker);
   }
-  return best;
+  return open;
 }
 
-const std::string* Pool::MostFree(v1::Device kind) const {
-  const std::string* most = nullptr;
-  int most_free = 0;
-  for (const auto& [id, slots] : workers_) {
-    const int free = CountIn(slots.free, kind);
-    if (free > most_free) {
-      most = &id;
-      most_free = free;
-    }
+void Pool::Keep(v1::Device kind, const std::string& artifacts_id) {
+  if (artifacts_id.empty()) kept_.insert(kind);
+  for (auto& [id, slots] : workers_) {
+    if (slots.artifacts_id == artifacts_id) slots.kept.insert(kind);
   }
-  return most;
 }
 
-std::vector<v1::RankPlacement> Pool::Take(v1::Device kind, int ranks) {
+std::vector<v1::RankPlacement> Pool::Take(v1::Device kind, int ranks, const std::string& artifacts_id) {
   std::vector<v1::RankPlacement> placed;
-  if (Count(kind).free < ranks) return placed;
+  const auto free_on = [kind](const Workers::value_type* worker) {
+    return CountIn(worker->second.free, kind);
+  };
+  std::vector<Workers::value_type*> open = Open(kind, artifacts_id);
+  int free = 0;
+  for (const Workers::value_type* worker : open) free += free_on(worker);
+  if (free < ranks) return placed;
   while (static_cast<int>(placed.size()) < ranks) {
     const int rest = ranks - static_cast<int>(placed.size());
     // The fullest hosts first is the fewest hosts; the last one is the one that the rest fills best.
-    const std::string* worker_id = BestFit(kind, rest);
-    if (worker_id == nullptr) worker_id = MostFree(kind);
-    std::vector<int>& free = workers_.at(*worker_id).free.at(kind);
-    const int take = std::min<int>(rest, static_cast<int>(free.size()));
+    const auto better = [&](const Workers::value_type* a, const Workers::value_type* b) {
+      const bool a_holds = free_on(a) >= rest;
+      const bool b_holds = free_on(b) >= rest;
+      if (a_holds != b_holds) return a_holds;
+      return a_holds ? free_on(a) < free_on(b) : free_on(a) > free_on(b);
+    };
+    Workers::value_type& worker = **std::min_element(open.begin(), open.end(), better);
+    std::vector<int>& slots = worker.second.free.at(kind);
+    const int take = std::min<int>(rest, static_cast<int>(slots.size()));
     for (int i = 0; i < take; ++i) {
       v1::RankPlacement rank;
       rank.set_rank(static_cast<int>(placed.size()));
-      rank.set_worker_id(*worker_id);
-      rank.set_slot(free[i]);
+      rank.set_worker_id(worker.first);
+      rank.set_slot(slots[i]);
       placed.push_back(rank);
     }
-    free.erase(free.begin(), free.begin() + take);
+    slots.erase(slots.begin(), slots.begin() + take);
   }
   return placed;
 }

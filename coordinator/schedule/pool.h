@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,26 +25,36 @@ class Pool {
   // busy or not, else CPUs. So a trial never starts on a CPU only because the GPUs are busy.
   v1::Device KindFor(const v1::ResourceSpec& resources) const;
 
-  // Slots of a kind over all workers that take new trials.
-  KindCount Count(v1::Device kind) const;
+  // Slots of a kind over all workers that take new trials, or over those of them that see an artifacts
+  // folder.
+  KindCount Count(v1::Device kind, const std::string& artifacts_id = "") const;
 
   // Workers that take new trials.
   int workers() const { return static_cast<int>(workers_.size()); }
 
   // Takes `ranks` slots of a kind: on the one worker with the fewest free slots that has enough, else on the
-  // fewest workers. Empty, and nothing taken, when fewer are free.
-  std::vector<v1::RankPlacement> Take(v1::Device kind, int ranks);
+  // fewest workers; if an artifacts folder is given, of workers that see it. Empty, and nothing taken, when
+  // fewer are free and not kept.
+  std::vector<v1::RankPlacement> Take(v1::Device kind, int ranks, const std::string& artifacts_id = "");
+
+  // Keeps all free slots of a kind, of the workers that see the artifacts folder if one is given: Take takes
+  // none of them any more.
+  void Keep(v1::Device kind, const std::string& artifacts_id = "");
 
  private:
   struct WorkerSlots {
+    std::string artifacts_id;
     std::map<v1::Device, std::vector<int>> free;  // indices, ascending
     std::map<v1::Device, int> total;
+    std::set<v1::Device> kept;  // though free
   };
-  // The worker with the fewest free slots that has at least `ranks`; null when none has.
-  const std::string* BestFit(v1::Device kind, int ranks) const;
-  const std::string* MostFree(v1::Device kind) const;
+  using Workers = std::map<std::string, WorkerSlots>;  // by worker id
+  static bool Sees(const WorkerSlots& slots, const std::string& artifacts_id);
+  // Workers that slots may be taken of.
+  std::vector<Workers::value_type*> Open(v1::Device kind, const std::string& artifacts_id);
 
-  std::map<std::string, WorkerSlots> workers_;  // by worker id
+  Workers workers_;
+  std::set<v1::Device> kept_;  // of all workers
 };
 
 }  // namespace mixln::coordinator::schedule

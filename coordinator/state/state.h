@@ -55,7 +55,9 @@ struct State {
   // Never stored.
   std::map<std::string, LiveAttempt> live;  // by trial id
   std::map<std::string, base::Time>
-      not_before;        // steady clock: until when a trial is not tried again, by trial id
+      not_before;  // steady clock: until when a trial is not tried again, by trial id
+  // Steady clock: until when a PENDING trial waits for a worker that sees its checkpoint, by trial id.
+  std::map<std::string, base::Time> checkpoint_until;
   int64_t revision = 0;  // counts decisions that changed a row; Step raises it
 };
 

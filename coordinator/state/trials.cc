@@ -1,10 +1,12 @@
 #include "coordinator/state/trials.h"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 
 namespace mixln::coordinator::state {
@@ -92,6 +94,23 @@ const v1::Checkpoint* ResumePoint(const v1::Trial& trial) {
     if (!it->bad()) return &*it;
   }
   return nullptr;
+}
+
+std::string ArtifactsOf(const State& state, const v1::Attempt& attempt) {
+  std::set<std::string> seen;
+  for (const std::string& worker_id : WorkersOf(attempt)) {
+    const auto worker = state.workers.find(worker_id);
+    seen.insert(worker == state.workers.end() ? "" : worker->second.worker.artifacts_id());
+  }
+  return seen.size() == 1 ? *seen.begin() : "";
+}
+
+std::string HostsThatSee(const State& state, const std::string& artifacts_id) {
+  std::set<std::string> hosts;
+  for (const auto& [id, record] : state.workers) {
+    if (record.worker.artifacts_id() == artifacts_id) hosts.insert(record.worker.hostname());
+  }
+  return hosts.empty() ? "a worker that is gone" : absl::StrJoin(hosts, ", ");
 }
 
 bool ResumedFromBad(const v1::Trial& trial, const v1::Attempt& attempt) {

@@ -29,6 +29,14 @@ std::vector<std::string> TrialsOf(const State& state, const std::string& sweep_i
 // The newest accepted checkpoint that is not bad; null when there is none.
 const v1::Checkpoint* ResumePoint(const v1::Trial& trial);
 
+// The artifacts folder that all workers of the attempt see; empty: they see different ones, or it is not
+// known.
+std::string ArtifactsOf(const State& state, const v1::Attempt& attempt);
+
+// Names of the known workers' hosts that see the artifacts folder: "gpu-3, gpu-4"; "a worker that is gone"
+// when there is none.
+std::string HostsThatSee(const State& state, const std::string& artifacts_id);
+
 // Whether the checkpoint that the attempt was to resume from has turned out to be bad.
 bool ResumedFromBad(const v1::Trial& trial, const v1::Attempt& attempt);
 

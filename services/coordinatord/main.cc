@@ -53,6 +53,7 @@ int main(int argc, char** argv) {
   double lease = mixln::base::ToSeconds(options.control.lease);
   double heartbeat = mixln::base::ToSeconds(options.control.heartbeat);
   double reconnect_grace = mixln::base::ToSeconds(options.control.reconnect_grace);
+  double checkpoint_wait = mixln::base::ToSeconds(options.control.checkpoint_wait);
   double retry = mixln::base::ToSeconds(options.control.retry_backoff.initial);
   CLI::App app("Schedules MixLN's sweeps onto workers and keeps their results.", "mixln-coordinator");
   app.set_version_flag("--version", std::string(mixln::base::version::kVersion));
@@ -74,6 +75,12 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--address-file", address_file,
                  "file to write the bound addresses to, as JSON, once it serves");
+  app.add_option("--checkpoint-wait-seconds", checkpoint_wait,
+                 "how long a trial waits for a worker that sees its checkpoint, where workers have artifacts "
+                 "folders of "
+                 "their own, before it starts anew on another")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   // For tests; not shown.
   app.add_option("--lease-seconds", lease)->check(CLI::PositiveNumber)->group("");
   app.add_option("--heartbeat-seconds", heartbeat)->check(CLI::PositiveNumber)->group("");
@@ -94,6 +101,7 @@ int main(int argc, char** argv) {
   options.control.lease = Seconds(lease);
   options.control.heartbeat = Seconds(heartbeat);
   options.control.reconnect_grace = Seconds(reconnect_grace);
+  options.control.checkpoint_wait = Seconds(checkpoint_wait);
   options.control.retry_backoff.initial = Seconds(retry);
 
   mixln::services::daemon::SetUpLog("coordinator");

@@ -168,6 +168,12 @@ void PrintAttempts(Io& io, const v1::Trial& trial) {
                   FirstLine(a.message())});
   }
   Indented(io, table);
+  number = 0;
+  for (const v1::Attempt& a : trial.attempts()) {
+    ++number;
+    if (!a.anew_reason().empty())
+      io.out << absl::StrCat("  Attempt ", number, " started anew: ", a.anew_reason(), "\n");
+  }
 }
 
 void PrintCheckpoints(Io& io, const v1::Trial& trial) {

@@ -293,6 +293,7 @@ absl::Status RunDaemon(const DaemonOptions& options) {
   identity.set_instance((*agent)->state().instance());
   identity.set_hostname(Hostname());
   identity.set_version(std::string(base::version::kVersion));
+  identity.set_artifacts_id((*agent)->artifacts_id());
   identity.mutable_slots()->Add(slots->begin(), slots->end());
   identity.set_metrics_address(
       absl::StrReplaceAll(metrics->address, {{"0.0.0.0", identity.hostname()}}));  // where others find it

@@ -119,16 +119,16 @@ class Cluster(contextlib.AbstractContextManager):
             "--metrics-listen", f"{self.host}:0", "--state-dir", self.coordinator_folder, *self.coordinator_flags)
         self.port = int(self.coordinator.address["grpc"].rsplit(":", 1)[1])
 
-    def start_worker(self, name="worker", *flags):
+    def start_worker(self, name="worker", *flags, artifacts="artifacts"):
         self.workers[name] = Daemon(
             name, self.folder, BIN / "mixln-worker", "--coordinator", f"127.0.0.1:{self.port}",
-            "--state-dir", self.folder / name, "--artifacts", self.folder / "artifacts",
+            "--state-dir", self.folder / name, "--artifacts", self.folder / artifacts,
             "--metrics-listen", "127.0.0.1:0", *flags)
         return self.workers[name]
 
-    def start_fake_worker(self, name="worker", *flags):
+    def start_fake_worker(self, name="worker", *flags, **options):
         """A worker whose ranks are the fake trainer, which computes nothing."""
-        return self.start_worker(name, "--trainer", BIN / "mixln-fake-trainer", *flags)
+        return self.start_worker(name, "--trainer", BIN / "mixln-fake-trainer", *flags, **options)
 
     def ctl(self, *arguments, check=True, stdin=None):
         """Runs mixlnctl; returns the finished process with its output."""

@@ -66,8 +66,9 @@ void Coordinator::Start() {
   };
   effects.trials_deleted = [](const std::vector<std::string>&) {};
   effects.fatal = [](const absl::Status&) { throw Died{}; };
-  loop_ = std::make_unique<Loop>(disk_, *published_, metrics_, std::move(effects),
-                                 Loop::Options{.clock = [this] { return scheduler_.now(); }});
+  Loop::Options options{.clock = [this] { return scheduler_.now(); }};
+  options.control.checkpoint_wait = base::Seconds(20);  // short, so that it ends at times
+  loop_ = std::make_unique<Loop>(disk_, *published_, metrics_, std::move(effects), std::move(options));
   if (!loop_->Load().ok()) throw Violation("the store does not load");
   ledger_.BeginRound();
   ledger_.Check(*published_);

@@ -23,7 +23,7 @@ constexpr double kLookEvery = 1;      // seconds
 Crowd::Crowd(uint64_t seed) : Scenario(seed, Mutation::kNone) {
   ranks_.faults = false;
   const int workers = 1 + scheduler_.Pick(3);
-  for (int i = 0; i < workers; ++i) AddWorker();
+  for (int i = 0; i < workers; ++i) AddWorker(/*shares_artifacts=*/true);
 }
 
 // Of one trial to five, each of one rank or of as many as there are slots.

@@ -30,12 +30,35 @@ void Ledger::Reserved(const v1::Reserve& reserve) {
   const Promise& promise = promised_[trial];
   if (epoch < promise.epoch)
     throw Violation(absl::StrCat("epochs only grow: ", trial, " had ", promise.epoch, ", now ", epoch));
-  if (epoch > promise.epoch && reserve.resume_step() < promise.checkpoint_step)
+  const bool anew = reserve.resume_from().empty() && ArtifactsDiffer();
+  if (epoch > promise.epoch && reserve.resume_step() < promise.checkpoint_step && !anew)
     throw Violation(absl::StrCat("nothing acknowledged is lost: ", trial, " resumes from step ",
                                  reserve.resume_step(), ", a checkpoint of step ", promise.checkpoint_step,
                                  " was acknowledged"));
   Promise& fresh = fresh_[trial];
   fresh.epoch = std::max(fresh.epoch, epoch);
+  if (anew && epoch > seen_[trial].anew_epoch) {
+    seen_[trial].anew_epoch = epoch;
+    seen_[trial].checkpoint_step = promised_[trial].checkpoint_step = fresh.checkpoint_step = 0;
+  }
+}
+
+bool Ledger::ArtifactsDiffer() const {
+  return std::any_of(artifacts_.begin(), artifacts_.end(),
+                     [&](const auto& worker) { return worker.second != artifacts_.begin()->second; });
+}
+
+void Ledger::CheckpointWritten(const std::string& worker, const std::string& path) {
+  checkpoints_[path] = artifacts_.at(worker);
+}
+
+void Ledger::CheckpointDeleted(const std::string& worker, const std::string& path) {
+  if (HasCheckpoint(worker, path)) checkpoints_.erase(path);
+}
+
+bool Ledger::HasCheckpoint(const std::string& worker, const std::string& path) const {
+  const auto checkpoint = checkpoints_.find(path);
+  return checkpoint != checkpoints_.end() && checkpoint->second == artifacts_.at(worker);
 }
 
 void Ledger::EventsAccepted(const v1::EventBatch& batch) {
@@ -79,13 +102,15 @@ void Ledger::CheckTrial(const v1::Trial& trial) {
                                  state::StateName(seen.terminal), ", is ", state::StateName(trial.state())));
   if (state::IsTerminal(trial.state())) seen.terminal = trial.state();
   int64_t step = 0;
-  for (const v1::Checkpoint& checkpoint : trial.checkpoints()) step = std::max(step, checkpoint.step());
+  for (const v1::Checkpoint& checkpoint : trial.checkpoints()) {
+    if (checkpoint.fence().epoch() >= seen.anew_epoch) step = std::max(step, checkpoint.step());
+  }
   const int64_t promised = std::max(seen.checkpoint_step, promised_[trial.id()].checkpoint_step);
   if (step < promised)
     throw Violation(absl::StrCat("nothing acknowledged is lost: ", trial.id(), " had a checkpoint of step ",
                                  promised, ", its newest is now of step ", step));
   seen.checkpoint_step = step;
-  if (trial.checkpoints_size() > 0 && !HasCheckpoint(trial.checkpoints().rbegin()->path()))
+  if (trial.checkpoints_size() > 0 && !checkpoints_.contains(trial.checkpoints().rbegin()->path()))
     throw Violation(absl::StrCat("the newest checkpoint of ", trial.id(),
                                  " was deleted: ", trial.checkpoints().rbegin()->path()));
 }

@@ -26,10 +26,12 @@ class Ledger {
   // A rank's process starts on a slot; it ends.
   void RankStarted(const std::string& worker, int slot, const worker::session::AttemptKey& key);
   void RankEnded(const std::string& worker, int slot) { running_.erase({worker, slot}); }
-  // Folders below the artifacts root.
-  void CheckpointWritten(const std::string& path) { checkpoints_.insert(path); }
-  void CheckpointDeleted(const std::string& path) { checkpoints_.erase(path); }
-  bool HasCheckpoint(const std::string& path) const { return checkpoints_.contains(path); }
+  // Which artifacts folder a worker sees.
+  void SeesArtifacts(const std::string& worker, const std::string& id) { artifacts_[worker] = id; }
+  // Folders below the artifacts folder that the worker sees.
+  void CheckpointWritten(const std::string& worker, const std::string& path);
+  void CheckpointDeleted(const std::string& worker, const std::string& path);
+  bool HasCheckpoint(const std::string& worker, const std::string& path) const;
 
   // Compares what readers see with all of it.
   void Check(const services::coordinatord::Published& published);
@@ -37,13 +39,15 @@ class Ledger {
  private:
   struct Promise {
     uint64_t epoch = 0;           // newest reserved
-    int64_t checkpoint_step = 0;  // newest acknowledged
+    int64_t checkpoint_step = 0;  // newest acknowledged since it last started anew
   };
   struct Seen {
     int attempts = 0;
     int64_t checkpoint_step = 0;
+    uint64_t anew_epoch = 0;  // of the attempt that last started anew, where workers' folders differ
     v1::TrialState terminal = v1::TRIAL_STATE_UNSPECIFIED;
   };
+  bool ArtifactsDiffer() const;
   void CheckTrial(const v1::Trial& trial);
 
   std::map<std::string, int> sweeps_;            // number of trials by id
@@ -52,7 +56,8 @@ class Ledger {
   std::map<std::string, Seen> seen_;             // by trial id
   std::map<uint64_t, std::string> epoch_owner_;  // trial by epoch
   std::map<std::pair<std::string, int>, worker::session::AttemptKey> running_;  // by worker and slot
-  std::set<std::string> checkpoints_;
+  std::map<std::string, std::string> artifacts_;                                // by worker
+  std::map<std::string, std::string> checkpoints_;  // the artifacts folder by path
 };
 
 }  // namespace mixln::simulation

@@ -35,9 +35,9 @@ v1::RankEvent& Ranks::Append(Rank& rank) {
 void Ranks::Start(const v1::Reserve& reserve, const v1::RankPlacement& placement,
                   std::function<void()> on_end) {
   const Id id{worker::session::KeyOf(reserve), placement.rank()};
-  if (!reserve.resume_from().empty() && !ledger_.HasCheckpoint(reserve.resume_from()))
+  if (!reserve.resume_from().empty() && !ledger_.HasCheckpoint(placement.worker_id(), reserve.resume_from()))
     throw Violation(absl::StrCat("nothing acknowledged is lost: ", ToString(id.first), " resumes from ",
-                                 reserve.resume_from(), ", which is gone"));
+                                 reserve.resume_from(), ", which ", placement.worker_id(), " does not see"));
   ledger_.RankStarted(placement.worker_id(), placement.slot(), id.first);
   Rank& rank = ranks_[id];
   rank = {.host = placement.worker_id(),
@@ -85,6 +85,7 @@ void Ranks::Checkpoint(const Id& id, const v1::Reserve& reserve) {
   if (id.second != 0) return;
   const std::string path = absl::StrCat("checkpoints/step-", rank.step);
   ledger_.CheckpointWritten(
+      rank.host,
       absl::StrCat(reserve.trial_dir(), "/", coordinator::state::FenceName(reserve.fence()), "/", path));
   Append(rank).mutable_checkpoint_done()->set_path(path);
 }

@@ -24,8 +24,8 @@ class Scenario {
 
  protected:
   Scenario(uint64_t seed, Mutation mutation);
-  // One of one to three slots, which is not started yet.
-  Worker& AddWorker();
+  // One of one to three slots, which is not started yet. It sees the artifacts folder of all, or its own.
+  Worker& AddWorker(bool shares_artifacts);
 
   Scheduler scheduler_;
   Ledger ledger_;

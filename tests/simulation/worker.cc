@@ -11,13 +11,16 @@ namespace mixln::simulation {
 namespace session = worker::session;
 
 Worker::Worker(Scheduler& scheduler, Ledger& ledger, Ranks& ranks, Coordinator& coordinator, std::string id,
-               int slots)
+               std::string artifacts_id, int slots)
     : scheduler_(scheduler),
       ledger_(ledger),
       ranks_(ranks),
       coordinator_(coordinator),
       id_(std::move(id)),
-      slots_(slots) {}
+      artifacts_id_(std::move(artifacts_id)),
+      slots_(slots) {
+  ledger_.SeesArtifacts(id_, artifacts_id_);
+}
 
 void Worker::Start() {
   if (up()) return;
@@ -26,6 +29,7 @@ void Worker::Start() {
   options.identity.set_hostname(id_);
   options.identity.set_version("1.0.0");
   options.identity.set_instance(++instance_);
+  options.identity.set_artifacts_id(artifacts_id_);
   for (int i = 0; i < slots_; ++i) {
     v1::Slot& slot = *options.identity.add_slots();
     slot.set_index(i);
@@ -228,7 +232,7 @@ void Worker::Do(const session::Forget& order) {
 }
 
 void Worker::Do(const session::DeleteFolders& order) {
-  for (const std::string& path : order.paths) ledger_.CheckpointDeleted(path);
+  for (const std::string& path : order.paths) ledger_.CheckpointDeleted(id_, path);
 }
 
 }  // namespace mixln::simulation

@@ -18,7 +18,7 @@ namespace mixln::simulation {
 class Worker {
  public:
   Worker(Scheduler& scheduler, Ledger& ledger, Ranks& ranks, Coordinator& coordinator, std::string id,
-         int slots);
+         std::string artifacts_id, int slots);
 
   // The daemon starts, and adopts what it finds.
   void Start();
@@ -74,6 +74,7 @@ class Worker {
   Ranks& ranks_;
   Coordinator& coordinator_;
   const std::string id_;
+  const std::string artifacts_id_;
   const int slots_;
   // On disk.
   uint64_t instance_ = 0;

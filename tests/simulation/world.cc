@@ -20,8 +20,9 @@ constexpr double kPatience = 4 * 3600;
 
 World::World(uint64_t seed, Mutation mutation) : Scenario(seed, mutation) {
   const int workers = 2 + scheduler_.Pick(3);
+  shares_artifacts_ = scheduler_.Chance(0.7);
   for (int i = 0; i < workers; ++i) {
-    Worker& worker = AddWorker();  // whose slots are drawn before its delay
+    Worker& worker = AddWorker(shares_artifacts_);  // whose slots are drawn before its delay
     worker.link.delay = scheduler_.Between(0.001, 0.2);
   }
   sweeps_ = 2 + scheduler_.Pick(3);
@@ -47,8 +48,10 @@ void World::SubmitSweep(int number) {
     v1::TrialSpec& spec = *cell.mutable_spec();
     spec.mutable_train()->set_steps(5 + scheduler_.Pick(40));
     spec.mutable_resources()->set_device(v1::DEVICE_CPU);
-    // Often small, at times as large as the cluster.
-    spec.mutable_resources()->set_ranks(scheduler_.Chance(0.6) ? 1 : 1 + scheduler_.Pick(total_slots_));
+    // Often small, at times as large as the cluster. A gang over several artifacts folders could never
+    // resume.
+    const bool small = scheduler_.Chance(0.6) || !shares_artifacts_;
+    spec.mutable_resources()->set_ranks(small ? 1 : 1 + scheduler_.Pick(total_slots_));
     spec.mutable_resources()->set_priority(priority);
     spec.mutable_retry()->set_max_retries(scheduler_.Chance(0.2) ? 2 : 100);
   }

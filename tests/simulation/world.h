@@ -26,6 +26,7 @@ class World : public Scenario {
   }
 
   int sweeps_ = 0;
+  bool shares_artifacts_ = true;  // all workers see one folder
   int accepted_ = 0;
   bool troubled_ = true;
 };

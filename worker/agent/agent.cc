@@ -53,9 +53,10 @@ session::PrepareFailed PrepareFailure(const AttemptKey& key, v1::FailureCause ca
 
 }  // namespace
 
-Agent::Agent(AgentOptions options, StateFolder state)
+Agent::Agent(AgentOptions options, StateFolder state, std::string artifacts_id)
     : options_(std::move(options)),
       state_(std::move(state)),
+      artifacts_id_(std::move(artifacts_id)),
       preparer_(
           {options_.prepare, state_.root() / "prepare", options_.artifacts / "data", options_.data_roots}),
       metrics_(std::make_shared<TrialMetrics>(options_.keep_series)) {}
@@ -68,9 +69,12 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Open(AgentOptions options) {
                                                    "\" is no IPv4 address, such as 10.0.0.7"));
   auto state = StateFolder::Open(options.state_folder);
   if (!state.ok()) return state.status();
+  auto id = IdentifyArtifacts(options.artifacts, state->cluster_id(),
+                              absl::StrCat(state->worker_id(), "-", state->instance()));
+  if (!id.ok()) return id.status();
   std::error_code ignored;
   fs::remove_all(state->root() / "prepare", ignored);  // requests of a daemon that is gone
-  return std::unique_ptr<Agent>(new Agent(std::move(options), std::move(*state)));
+  return std::unique_ptr<Agent>(new Agent(std::move(options), std::move(*state), *std::move(id)));
 }
 
 fs::path Agent::RankFolder(const AttemptKey& key, int32_t rank) const {

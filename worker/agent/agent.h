@@ -51,6 +51,7 @@ class Agent {
   static absl::StatusOr<std::unique_ptr<Agent>> Open(AgentOptions options);
 
   const StateFolder& state() const { return state_; }
+  const std::string& artifacts_id() const { return artifacts_id_; }  // see IdentifyArtifacts
   const std::shared_ptr<TrialMetrics>& metrics() const { return metrics_; }
 
   // What an earlier daemon left: an Adopted for each attempt, to be given to the session before anything
@@ -94,7 +95,7 @@ class Agent {
     std::optional<base::Time> kill_hung_at;  // once a rank hangs: when its stacks are written
   };
 
-  Agent(AgentOptions options, StateFolder state);
+  Agent(AgentOptions options, StateFolder state, std::string artifacts_id);
   std::filesystem::path RankFolder(const session::AttemptKey& key, int32_t rank) const;
   absl::Status Prepare(const v1::Reserve& reserve, std::vector<session::Event>& answers);
   void Start(const session::StartRanks& order, std::vector<session::Event>& answers);
@@ -111,6 +112,7 @@ class Agent {
 
   AgentOptions options_;
   StateFolder state_;
+  std::string artifacts_id_;
   Preparer preparer_;
   std::shared_ptr<TrialMetrics> metrics_;
   std::map<session::AttemptKey, Run> runs_;

@@ -15,40 +15,65 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr char kMarker[] = ".mixln-cluster";
+constexpr char kId[] = ".mixln-id";
 
-// Writes the marker unless there is one: link() makes it appear whole, and only once if several workers come
-// at the same time.
-absl::Status WriteMarker(const fs::path& root, const std::string& cluster_id) {
-  const fs::path temporary = root / absl::StrCat(kMarker, ".", cluster_id, ".", getpid());
-  if (auto written = base::WriteFileDurably(temporary, cluster_id + "\n"); !written.ok()) return written;
-  const int failed = link(temporary.c_str(), (root / kMarker).c_str()) == 0 || errno == EEXIST ? 0 : errno;
+// Writes a line into a file of the root unless there is one: link() makes it appear whole, and only once if
+// several workers come at the same time. `unique`: no other worker says it.
+absl::Status WriteOnce(const fs::path& root, const std::string& name, const std::string& line,
+                       const std::string& unique) {
+  const fs::path temporary = root / absl::StrCat(name, ".", unique, ".", getpid());
+  if (auto written = base::WriteFileDurably(temporary, line + "\n"); !written.ok()) return written;
+  const int failed = link(temporary.c_str(), (root / name).c_str()) == 0 || errno == EEXIST ? 0 : errno;
   unlink(temporary.c_str());
   if (failed != 0) return base::ErrnoStatus(failed, absl::StrCat("cannot mark ", root.string()));
   return base::SyncFolder(root);
 }
 
+absl::StatusOr<std::string> ReadLine(const fs::path& path) {
+  auto text = base::ReadFile(path);
+  if (!text.ok()) return text.status();
+  return std::string(absl::StripSuffix(*text, "\n"));
+}
+
+// The name of something in the root that is not of a cluster's; empty: there is nothing.
+std::string StrangeThingIn(const fs::path& root) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(root, error)) {
+    const std::string name = entry.path().filename();
+    if (name != "data" && name.rfind(kMarker, 0) != 0 && name.rfind(kId, 0) != 0) return name;
+  }
+  return "";
+}
+
 }  // namespace
+
+absl::StatusOr<std::string> IdentifyArtifacts(const fs::path& root, const std::string& cluster_id,
+                                              const std::string& fresh_id) {
+  auto id = ReadLine(root / kId);
+  if (!absl::IsNotFound(id.status())) return id;
+  const auto owner = ReadLine(root / kMarker);
+  const bool ours = owner.ok() ? *owner == cluster_id : StrangeThingIn(root).empty();
+  if (!ours) return "";  // ClaimArtifacts says it
+  if (auto made = base::MakeFolders(root); !made.ok()) return made;
+  if (auto written = WriteOnce(root, kId, fresh_id, fresh_id); !written.ok()) return written;
+  return ReadLine(root / kId);
+}
 
 absl::Status ClaimArtifacts(const fs::path& root, const std::string& cluster_id) {
   if (auto made = base::MakeFolders(root); !made.ok()) return made;
-  auto marker = base::ReadFile(root / kMarker);
-  if (absl::IsNotFound(marker.status())) {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(root, error)) {
-      const std::string name = entry.path().filename();
-      if (name != "data" && name.rfind(kMarker, 0) != 0)
-        return absl::FailedPreconditionError(absl::StrCat(
-            "the artifacts folder ", root.string(), " has no marker of a cluster, but is not empty (", name,
-            "): choose an empty folder with --artifacts, or mount the right volume there"));
-    }
-    if (auto written = WriteMarker(root, cluster_id); !written.ok()) return written;
-    marker = base::ReadFile(root / kMarker);
+  auto owner = ReadLine(root / kMarker);
+  if (absl::IsNotFound(owner.status())) {
+    if (const std::string strange = StrangeThingIn(root); !strange.empty())
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the artifacts folder ", root.string(), " has no marker of a cluster, but is not empty (", strange,
+          "): choose an empty folder with --artifacts, or mount the right volume there"));
+    if (auto written = WriteOnce(root, kMarker, cluster_id, cluster_id); !written.ok()) return written;
+    owner = ReadLine(root / kMarker);
   }
-  if (!marker.ok()) return marker.status();
-  const std::string owner(absl::StripSuffix(*marker, "\n"));
-  if (owner == cluster_id) return absl::OkStatus();
+  if (!owner.ok()) return owner.status();
+  if (*owner == cluster_id) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
-      "the artifacts folder ", root.string(), " belongs to cluster ", owner,
+      "the artifacts folder ", root.string(), " belongs to cluster ", *owner,
       ", but the coordinator's cluster is ", cluster_id, ": choose another folder with --artifacts"));
 }
 

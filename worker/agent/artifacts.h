@@ -12,6 +12,12 @@
 
 namespace mixln::worker::agent {
 
+// The id that the folder keeps, `fresh_id` if it has none yet: workers that read the same one see the same
+// folder. Empty when the folder is of another cluster than `cluster_id` (empty: of none yet) or somebody
+// else's, in which nothing is written.
+absl::StatusOr<std::string> IdentifyArtifacts(const std::filesystem::path& root,
+                                              const std::string& cluster_id, const std::string& fresh_id);
+
 // Makes sure that `root` belongs to the cluster: marks it when it has no marker and nothing but a data cache
 // in it. FAILED_PRECONDITION when it belongs to another one, or is somebody else's folder.
 absl::Status ClaimArtifacts(const std::filesystem::path& root, const std::string& cluster_id);

@@ -276,5 +276,70 @@ TEST(Fits, DoesNotMixKindsWithinAGang) {
   EXPECT_TRUE(Fits(state, SpecOf(1, v1::DEVICE_GPU)).ok());
 }
 
+// Workers a, with two slots, and b, with one, have artifacts folders of their own. s-0 has a checkpoint in
+// a's.
+class CheckpointTest : public PlaceTest {
+ protected:
+  CheckpointTest() {
+    AddWorker(state_, "a", 2);
+    AddWorker(state_, "b", 1);
+    for (const std::string id : {"a", "b"}) {
+      state_.workers.at(id).worker.set_artifacts_id("folder-" + id);
+      state_.workers.at(id).worker.set_hostname("host-" + id);
+    }
+    AddCheckpoint(AddTrial(state_, "s", 0, 1), "folder-a");
+  }
+  void AddCheckpoint(v1::Trial& trial, const std::string& folder) {
+    v1::Checkpoint& checkpoint = *trial.add_checkpoints();
+    checkpoint.set_step(40);
+    checkpoint.set_artifacts_id(folder);
+    state_.checkpoint_until[trial.id()] = kNow + base::Seconds(1);
+  }
+  void Take(const std::string& worker, int slots) {
+    for (int i = 0; i < slots; ++i)
+      AddTrial(state_, "other", i, 1).mutable_spec()->mutable_resources()->set_priority(9);
+    state_.workers.at(worker == "a" ? "b" : "a").session = 0;
+    const Plan plan = Placed();
+    for (int i = 0; i < slots; ++i) Occupy(state_, plan.assignments.at(static_cast<size_t>(i)));
+    for (auto& [id, record] : state_.workers) record.session = 1;
+  }
+};
+
+TEST_F(CheckpointTest, ATrialGoesWhereItsCheckpointIs) {
+  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@a/0"));  // b would be the better fit
+}
+
+TEST_F(CheckpointTest, ItWaitsForThatWorkerAndSaysSo) {
+  state_.workers.at("a").session = 0;
+  const Plan plan = Placed();
+  EXPECT_THAT(plan.assignments, IsEmpty());
+  EXPECT_THAT(plan.reasons.at("s-0"),
+              HasSubstr("waiting for 1 slot on host-a, where its checkpoint of step 40 is"));
+}
+
+TEST_F(CheckpointTest, OnceItHasWaitedItTakesAnyWorkerButThatOneFirst) {
+  state_.checkpoint_until.clear();
+  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@a/0"));
+  state_.workers.at("a").session = 0;
+  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@b/0"));
+}
+
+TEST_F(CheckpointTest, WhileItWaitsItKeepsSlotsThereAndNoOthers) {
+  state_.trials.at("s-0").mutable_spec()->mutable_resources()->set_ranks(2);
+  AddSweep(state_, "other", 2);
+  Take("a", 1);
+  AddTrial(state_, "s", 1, 1);
+  AddTrial(state_, "s", 2, 1);
+  const Plan plan = Placed();
+  ASSERT_THAT(TrialsOf(plan), ElementsAre("s-1"));  // s-2 would need the slot that is kept on a
+  EXPECT_THAT(RanksOf(plan.assignments[0]), ElementsAre("0@b/0"));
+}
+
+TEST_F(CheckpointTest, ACheckpointOfAnUnknownFolderBindsNothing) {
+  AddCheckpoint(AddTrial(state_, "s", 1, 1), "");
+  state_.checkpoint_until.erase("s-1");
+  EXPECT_THAT(TrialsOf(Placed()), ElementsAre("s-0", "s-1"));
+}
+
 }  // namespace
 }  // namespace mixln::coordinator::schedule

@@ -34,6 +34,29 @@ TEST(Artifacts, ADataCacheAloneIsNoOtherThing) {
   EXPECT_TRUE(ClaimArtifacts(folder.path(), "one").ok());
 }
 
+TEST(Artifacts, AFolderKeepsTheIdThatItGotFirst) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(IdentifyArtifacts(folder / "root", "", "first").value(), "first");
+  EXPECT_EQ(IdentifyArtifacts(folder / "root", "", "second").value(), "first");
+  EXPECT_EQ(IdentifyArtifacts(folder / "other", "", "second").value(), "second");
+  EXPECT_TRUE(ClaimArtifacts(folder / "root", "one").ok()) << "its id is no strange thing";
+}
+
+TEST(Artifacts, AFolderOfThisClusterWithoutAnIdGetsOneAndAnotherClustersDoesNot) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(ClaimArtifacts(folder.path(), "one").ok());
+  std::ofstream(folder / "trial") << "x";
+  EXPECT_EQ(IdentifyArtifacts(folder.path(), "two", "id").value(), "");
+  EXPECT_EQ(IdentifyArtifacts(folder.path(), "one", "id").value(), "id");
+}
+
+TEST(Artifacts, NothingIsWrittenIntoSomebodyElsesFolder) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "thesis.tex") << "x";
+  EXPECT_EQ(IdentifyArtifacts(folder.path(), "", "id").value(), "");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()), 1);
+}
+
 TEST(Artifacts, ARootWithoutItsMarkerIsNotThere) {
   const TemporaryFolder folder;
   EXPECT_TRUE(absl::IsFailedPrecondition(CheckArtifacts(folder.path())));
