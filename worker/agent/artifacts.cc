@@ -39,7 +39,7 @@ absl::StatusOr<std::string> ReadLine(const fs::path& path) {
 std::string StrangeThingIn(const fs::path& root) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(root, error)) {
-    const std::string name = entry.path().filename();
+    std::string name = entry.path().filename();
     if (name != "data" && name.rfind(kMarker, 0) != 0 && name.rfind(kId, 0) != 0) return name;
   }
   return "";
