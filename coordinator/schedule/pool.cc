@@ -22,11 +22,11 @@ Pool::Pool(const state::State& state) {
     slots.artifacts_id = record.worker.artifacts_id();
     const auto taken_here = taken.find(id);
     for (const v1::Slot& slot : record.worker.slots()) {
-      ++slots.total[slot.device()];
       const bool free =
           taken_here == taken.end() ||
           (!taken_here->second.unknown && !taken_here->second.trial_by_slot.contains(slot.index()));
       if (free) slots.free[slot.device()].push_back(slot.index());
+      Add(slot.device(), slots.artifacts_id, {.total = 1, .free = free ? 1 : 0});
     }
     for (auto& [kind, indices] : slots.free) std::sort(indices.begin(), indices.end());
   }
@@ -38,34 +38,40 @@ v1::Device Pool::KindFor(const v1::ResourceSpec& resources) const {
   return Count(v1::DEVICE_GPU).total >= resources.ranks() ? v1::DEVICE_GPU : v1::DEVICE_CPU;
 }
 
-bool Pool::Sees(const WorkerSlots& slots, const std::string& artifacts_id) {
-  return artifacts_id.empty() || slots.artifacts_id == artifacts_id;
+void Pool::Add(v1::Device kind, const std::string& artifacts_id, const KindCount& slots) {
+  std::map<std::string, KindCount>& counts = counts_[kind];
+  const auto add = [&](const std::string& folder) {
+    counts[folder].total += slots.total;
+    counts[folder].free += slots.free;
+  };
+  add("");
+  if (!artifacts_id.empty()) add(artifacts_id);
 }
 
-KindCount Pool::Count(v1::Device kind, const std::string& artifacts_id) const {
-  KindCount count;
-  for (const auto& [id, slots] : workers_) {
-    if (!Sees(slots, artifacts_id)) continue;
-    const auto total = slots.total.find(kind);
-    if (total != slots.total.end()) count.total += total->second;
-    count.free += CountIn(slots.free, kind);
-  }
-  return count;
+const KindCount& Pool::Count(v1::Device kind, const std::string& artifacts_id) const {
+  static const KindCount kNone;
+  const auto counts = counts_.find(kind);
+  if (counts == counts_.end()) return kNone;
+  const auto count = counts->second.find(artifacts_id);
+  return count == counts->second.end() ? kNone : count->second;
 }
 
 std::vector<Pool::Workers::value_type*> Pool::Open(v1::Device kind, const std::string& artifacts_id) {
   std::vector<Workers::value_type*> open;
-  if (kept_.contains(kind)) return open;
+  if (kept_.contains(kind) || Count(kind, artifacts_id).free == 0) return open;
   for (auto& worker : workers_) {
     const WorkerSlots& slots = worker.second;
-    if (Sees(slots, artifacts_id) && !slots.kept.contains(kind) && CountIn(slots.free, kind) > 0)
-      open.push_back(&worker);
+    const bool sees = artifacts_id.empty() || slots.artifacts_id == artifacts_id;
+    if (sees && !slots.kept.contains(kind) && CountIn(slots.free, kind) > 0) open.push_back(&worker);
   }
   return open;
 }
 
 void Pool::Keep(v1::Device kind, const std::string& artifacts_id) {
-  if (artifacts_id.empty()) kept_.insert(kind);
+  if (artifacts_id.empty()) {
+    kept_.insert(kind);
+    return;
+  }
   for (auto& [id, slots] : workers_) {
     if (slots.artifacts_id == artifacts_id) slots.kept.insert(kind);
   }
@@ -100,6 +106,7 @@ std::vector<v1::RankPlacement> Pool::Take(v1::Device kind, int ranks, const std:
       placed.push_back(rank);
     }
     slots.erase(slots.begin(), slots.begin() + take);
+    Add(kind, worker.second.artifacts_id, {.total = 0, .free = -take});
   }
   return placed;
 }

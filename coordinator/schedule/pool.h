@@ -27,7 +27,7 @@ class Pool {
 
   // Slots of a kind over all workers that take new trials, or over those of them that see an artifacts
   // folder.
-  KindCount Count(v1::Device kind, const std::string& artifacts_id = "") const;
+  const KindCount& Count(v1::Device kind, const std::string& artifacts_id = "") const;
 
   // Workers that take new trials.
   int workers() const { return static_cast<int>(workers_.size()); }
@@ -45,16 +45,17 @@ class Pool {
   struct WorkerSlots {
     std::string artifacts_id;
     std::map<v1::Device, std::vector<int>> free;  // indices, ascending
-    std::map<v1::Device, int> total;
-    std::set<v1::Device> kept;  // though free
+    std::set<v1::Device> kept;                    // though free
   };
   using Workers = std::map<std::string, WorkerSlots>;  // by worker id
-  static bool Sees(const WorkerSlots& slots, const std::string& artifacts_id);
+  void Add(v1::Device kind, const std::string& artifacts_id, const KindCount& slots);
   // Workers that slots may be taken of.
   std::vector<Workers::value_type*> Open(v1::Device kind, const std::string& artifacts_id);
 
   Workers workers_;
   std::set<v1::Device> kept_;  // of all workers
+  // By artifacts folder, "" being all workers: asked for every waiting trial, so not counted anew each time.
+  std::map<v1::Device, std::map<std::string, KindCount>> counts_;
 };
 
 }  // namespace mixln::coordinator::schedule
