@@ -81,8 +81,16 @@ absl::Status Apply(Context& context, const Tick&) {
   return absl::OkStatus();
 }
 
-void GiveReasons(state::State& state, const schedule::Plan& plan) {
-  for (const auto& [trial_id, reason] : plan.reasons) state.trials.at(trial_id).set_reason(reason);
+void PlaceTrials(Context& context) {
+  for (const schedule::Assignment& assignment : schedule::Place(context.state, context.now.steady))
+    AssignAttempt(context, context.state.trials.at(assignment.trial_id), assignment.ranks);
+  context.state.reasons_due = true;
+}
+
+void GiveReasons(state::State& state, base::Time steady) {
+  for (const auto& [trial_id, reason] : schedule::Explain(state, steady))
+    state.trials.at(trial_id).set_reason(reason);
+  state.reasons_due = false;
 }
 
 }  // namespace
@@ -91,13 +99,8 @@ Decision Step(state::State& state, const Event& event, base::Now now, const Opti
   Decision decision;
   Context context{.state = state, .decision = decision, .now = now, .options = options};
   decision.outcome = std::visit([&](const auto& e) { return Apply(context, e); }, event);
-  if (context.place) {
-    const schedule::Plan plan = schedule::Place(state, now.steady);
-    for (const schedule::Assignment& assignment : plan.assignments) {
-      AssignAttempt(context, state.trials.at(assignment.trial_id), assignment.ranks);
-    }
-    GiveReasons(state, plan);
-  }
+  if (context.place) PlaceTrials(context);
+  if (state.reasons_due && std::holds_alternative<Tick>(event)) GiveReasons(state, now.steady);
   if (!decision.changes.empty()) ++state.revision;
   return decision;
 }
@@ -106,6 +109,7 @@ void Recover(state::State& state, base::Now now, const Options& options) {
   state.live.clear();
   state.not_before.clear();
   state.checkpoint_until.clear();
+  state::FindPending(state);
   for (auto& [id, record] : state.workers) {
     record.worker.set_state(v1::WORKER_STATE_UNKNOWN);
     record.lease_expiry = now.steady + options.reconnect_grace;
@@ -133,7 +137,7 @@ void Recover(state::State& state, base::Now now, const Options& options) {
       live.running_since = now.steady - std::max(ran, base::Duration(0));
     }
   }
-  GiveReasons(state, schedule::Place(state, now.steady));
+  GiveReasons(state, now.steady);
 }
 
 }  // namespace mixln::coordinator::control

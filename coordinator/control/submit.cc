@@ -2,6 +2,8 @@
 
 #include <google/protobuf/util/message_differencer.h>
 
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -41,6 +43,17 @@ v1::Trial MakeTrial(const v1::Sweep& sweep, const v1::Cell& cell) {
   return trial;
 }
 
+// Whether all cells could be placed. Most ask for the same, and to look costs a walk over all workers' slots.
+absl::Status AllFit(const state::State& state, const std::vector<v1::Cell>& cells) {
+  std::set<std::pair<v1::Device, int>> fit;
+  for (const v1::Cell& cell : cells) {
+    const v1::ResourceSpec& resources = cell.spec().resources();
+    if (!fit.emplace(resources.device(), resources.ranks()).second) continue;
+    if (absl::Status fits = schedule::Fits(state, cell.spec()); !fits.ok()) return fits;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status SubmitSweep(Context& context, const SweepSubmitted& event) {
@@ -64,10 +77,7 @@ absl::Status SubmitSweep(Context& context, const SweepSubmitted& event) {
     }
   }
   if (event.cells.empty()) return absl::InvalidArgumentError(absl::StrCat("sweep ", id, " has no cells"));
-  for (const v1::Cell& cell : event.cells) {
-    absl::Status fits = schedule::Fits(context.state, cell.spec());
-    if (!fits.ok()) return fits;
-  }
+  if (absl::Status fit = AllFit(context.state, event.cells); !fit.ok()) return fit;
 
   v1::Sweep sweep = event.sweep;
   *sweep.mutable_create_time() = state::ToTimestamp(context.now.wall);

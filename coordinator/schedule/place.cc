@@ -1,7 +1,6 @@
 #include "coordinator/schedule/place.h"
 
 #include <algorithm>
-#include <deque>
 #include <set>
 #include <tuple>
 
@@ -20,11 +19,16 @@ std::string Plural(int n, const std::string& noun) {
   return absl::StrCat(n, " ", noun, n == 1 ? "" : "s");
 }
 
-// One sweep's waiting trials in their order, and what decides when its next one is up.
+bool GoesAfter(const v1::Trial* a, const v1::Trial* b) {
+  return std::pair(-a->spec().resources().priority(), a->index()) >
+         std::pair(-b->spec().resources().priority(), b->index());
+}
+
+// One sweep's waiting trials, and what decides when its next one is up.
 struct Queue {
   const v1::Sweep* sweep = nullptr;
-  int live = 0;  // live trials, those placed in this plan included
-  std::deque<const v1::Trial*> waiting;
+  int live = 0;                           // live trials, those placed by this walk included
+  std::vector<const v1::Trial*> waiting;  // a heap, the next one first: often only a few are ever asked for
 };
 
 // Orders sweeps by their first trial: priority, then fewest live trials, then age, then name.
@@ -37,8 +41,8 @@ TurnKey KeyOf(const Queue& queue) {
 
 std::map<std::string, Queue> WaitingBySweep(const state::State& state, base::Time steady) {
   std::map<std::string, Queue> queues;
-  for (const auto& [id, trial] : state.trials) {
-    if (trial.state() != v1::TRIAL_STATE_PENDING) continue;
+  for (const std::string& id : state.pending) {
+    const v1::Trial& trial = state.trials.at(id);
     const auto not_before = state.not_before.find(id);
     if (not_before != state.not_before.end() && not_before->second > steady) continue;
     queues[trial.sweep_id()].waiting.push_back(&trial);
@@ -47,10 +51,7 @@ std::map<std::string, Queue> WaitingBySweep(const state::State& state, base::Tim
     queue.sweep = &state.sweeps.at(sweep_id);
     const v1::TrialCounts& counts = queue.sweep->counts();
     queue.live = counts.starting() + counts.running() + counts.stopping();
-    std::sort(queue.waiting.begin(), queue.waiting.end(), [](const v1::Trial* a, const v1::Trial* b) {
-      return std::pair(-a->spec().resources().priority(), a->index()) <
-             std::pair(-b->spec().resources().priority(), b->index());
-    });
+    std::make_heap(queue.waiting.begin(), queue.waiting.end(), GoesAfter);
   }
   return queues;
 }
@@ -83,53 +84,78 @@ std::string Reason(const Pool& pool, const KindCount& count, v1::Device kind, in
   return reason;
 }
 
-}  // namespace
+// A trial that got no slots.
+struct Waiting {
+  const v1::Trial* trial;
+  v1::Device kind;
+};
 
-Plan Place(const state::State& state, base::Time steady) {
-  Plan plan;
+struct Offers {
+  std::vector<Assignment> assignments;
+  std::vector<Waiting> waiting;  // in their order
+};
+
+// Takes slots of the pool for the trial; empty: there are none for it, and where they could be once, they are
+// kept for it.
+std::vector<v1::RankPlacement> TakeOrKeep(const state::State& state, const v1::Trial& trial, v1::Device kind,
+                                          Pool& pool) {
+  const int wanted = trial.spec().resources().ranks();
+  const bool bound = state.checkpoint_until.contains(trial.id());
+  const std::string folder = FolderOf(trial);
+  std::vector<v1::RankPlacement> ranks = pool.Take(kind, wanted, folder);
+  if (ranks.empty() && !folder.empty() && !bound) ranks = pool.Take(kind, wanted);
+  const std::string where = bound ? folder : "";
+  if (ranks.empty() && pool.Count(kind, where).total >= wanted) pool.Keep(kind, where);
+  return ranks;
+}
+
+// Offers the pool's slots to one waiting trial after the other: to `all`, or until none is left to take.
+Offers Offer(const state::State& state, base::Time steady, Pool& pool, bool all) {
+  Offers offers;
+  if (!all && !pool.HasOpen()) return offers;
   std::map<std::string, Queue> queues = WaitingBySweep(state, steady);
-  if (queues.empty()) return plan;
-  Pool pool(state);
   std::set<std::pair<TurnKey, Queue*>> turns;
   for (auto& [id, queue] : queues) turns.emplace(KeyOf(queue), &queue);
-
-  struct Waiting {
-    const v1::Trial* trial;
-    v1::Device kind;
-    int ahead;
-  };
-  std::vector<Waiting> waiting;
-  while (!turns.empty()) {
+  while (!turns.empty() && (all || pool.HasOpen())) {
     Queue* queue = turns.begin()->second;
     turns.erase(turns.begin());
-    const v1::Trial* trial = queue->waiting.front();
-    queue->waiting.pop_front();
-    const v1::ResourceSpec& resources = trial->spec().resources();
-    const v1::Device kind = pool.KindFor(resources);
-    const bool bound = state.checkpoint_until.contains(trial->id());
-    const std::string folder = FolderOf(*trial);
-    std::vector<v1::RankPlacement> ranks = pool.Take(kind, resources.ranks(), folder);
-    if (ranks.empty() && !folder.empty() && !bound) ranks = pool.Take(kind, resources.ranks());
-    if (ranks.empty()) {
-      const std::string where = bound ? folder : "";
-      if (pool.Count(kind, where).total >= resources.ranks()) pool.Keep(kind, where);
-      waiting.push_back({trial, kind, static_cast<int>(waiting.size())});
-    } else {
+    const v1::Trial& trial = *queue->waiting.front();
+    std::pop_heap(queue->waiting.begin(), queue->waiting.end(), GoesAfter);
+    queue->waiting.pop_back();
+    const v1::Device kind = pool.KindFor(trial.spec().resources());
+    if (auto ranks = TakeOrKeep(state, trial, kind, pool); !ranks.empty()) {
       ++queue->live;
-      plan.assignments.push_back({trial->id(), std::move(ranks)});
+      offers.assignments.push_back({trial.id(), std::move(ranks)});
+    } else {
+      offers.waiting.push_back({&trial, kind});
     }
     if (!queue->waiting.empty()) turns.emplace(KeyOf(*queue), queue);
   }
-  const std::map<v1::Device, KindCount> counts = {{v1::DEVICE_CPU, pool.Count(v1::DEVICE_CPU)},
-                                                  {v1::DEVICE_GPU, pool.Count(v1::DEVICE_GPU)}};
-  for (const Waiting& w : waiting) {
-    const int ranks = w.trial->spec().resources().ranks();
-    const bool elsewhere = state.checkpoint_until.contains(w.trial->id()) &&
-                           pool.Count(w.kind, FolderOf(*w.trial)).total < counts.at(w.kind).total;
-    plan.reasons[w.trial->id()] =
-        elsewhere ? Reason(state, *w.trial) : Reason(pool, counts.at(w.kind), w.kind, ranks, w.ahead);
+  return offers;
+}
+
+}  // namespace
+
+std::vector<Assignment> Place(const state::State& state, base::Time steady) {
+  if (state.pending.empty()) return {};
+  Pool pool(state);
+  return Offer(state, steady, pool, false).assignments;
+}
+
+std::map<std::string, std::string> Explain(const state::State& state, base::Time steady) {
+  Pool pool(state);
+  const std::vector<Waiting> waiting = Offer(state, steady, pool, true).waiting;
+  std::map<std::string, std::string> reasons;
+  for (size_t ahead = 0; ahead < waiting.size(); ++ahead) {
+    const auto& [trial, kind] = waiting[ahead];
+    const int ranks = trial->spec().resources().ranks();
+    const KindCount& count = pool.Count(kind);
+    const bool elsewhere = state.checkpoint_until.contains(trial->id()) &&
+                           pool.Count(kind, FolderOf(*trial)).total < count.total;
+    reasons[trial->id()] =
+        elsewhere ? Reason(state, *trial) : Reason(pool, count, kind, ranks, static_cast<int>(ahead));
   }
-  return plan;
+  return reasons;
 }
 
 absl::Status Fits(const state::State& state, const v1::TrialSpec& spec) {

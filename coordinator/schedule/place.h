@@ -1,4 +1,4 @@
-// Gang placement: which waiting trials get slots now, and why the others wait. A pure function of the state.
+// Gang placement: which waiting trials get slots now, and why the others wait. Pure functions of the state.
 //
 // All ranks of a trial are placed or none. One trial goes before another by priority, then fair share (the
 // sweep with fewer live trials), then age (the older sweep, then grid order). A gang takes the one host that
@@ -27,14 +27,15 @@ struct Assignment {
   std::vector<v1::RankPlacement> ranks;
 };
 
-struct Plan {
-  std::vector<Assignment> assignments;         // in the order in which they are to be made
-  std::map<std::string, std::string> reasons;  // why each other PENDING trial waits, by trial id
-};
+// The assignments to make now, in their order. Trials that wait for a back-off (State::not_before later than
+// `steady`) take no part. Only READY workers with a live session take new trials.
+//
+// Looks at no more trials than it must: nobody is asked once no slot is left to take.
+std::vector<Assignment> Place(const state::State& state, base::Time steady);
 
-// Trials that wait for a back-off (State::not_before later than `steady`) take no part and get no reason.
-// Only READY workers with a live session take new trials.
-Plan Place(const state::State& state, base::Time steady);
+// Why each PENDING trial that Place would leave where it is waits, by trial id; none for a back-off. Looks at
+// all of them.
+std::map<std::string, std::string> Explain(const state::State& state, base::Time steady);
 
 // INVALID_ARGUMENT when a trial with this spec could never be placed, because all workers that were ever
 // known together offer fewer slots of its kind than it has ranks. OK while no worker is known: the trial

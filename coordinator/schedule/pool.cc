@@ -56,6 +56,12 @@ const KindCount& Pool::Count(v1::Device kind, const std::string& artifacts_id) c
   return count == counts->second.end() ? kNone : count->second;
 }
 
+bool Pool::HasOpen() const {
+  return std::any_of(counts_.begin(), counts_.end(), [&](const auto& kind) {
+    return !kept_.contains(kind.first) && Count(kind.first).free > 0;
+  });
+}
+
 std::vector<Pool::Workers::value_type*> Pool::Open(v1::Device kind, const std::string& artifacts_id) {
   std::vector<Workers::value_type*> open;
   if (kept_.contains(kind) || Count(kind, artifacts_id).free == 0) return open;

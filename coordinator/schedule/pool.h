@@ -32,6 +32,9 @@ class Pool {
   // Workers that take new trials.
   int workers() const { return static_cast<int>(workers_.size()); }
 
+  // Whether any slot is free and not kept for somebody on all workers.
+  bool HasOpen() const;
+
   // Takes `ranks` slots of a kind: on the one worker with the fewest free slots that has enough, else on the
   // fewest workers; if an artifacts folder is given, of workers that see it. Empty, and nothing taken, when
   // fewer are free and not kept.

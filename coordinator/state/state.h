@@ -53,12 +53,14 @@ struct State {
   std::map<std::string, v1::Trial> trials;      // by id
   std::map<std::string, WorkerRecord> workers;  // by id
   // Never stored.
+  std::set<std::string> pending;            // ids of the trials that are PENDING, as their rows say
   std::map<std::string, LiveAttempt> live;  // by trial id
   std::map<std::string, base::Time>
       not_before;  // steady clock: until when a trial is not tried again, by trial id
   // Steady clock: until when a PENDING trial waits for a worker that sees its checkpoint, by trial id.
   std::map<std::string, base::Time> checkpoint_until;
-  int64_t revision = 0;  // counts decisions that changed a row; Step raises it
+  bool reasons_due = false;  // slots or waiting trials have changed since those that wait were told why
+  int64_t revision = 0;      // counts decisions that changed a row; Step raises it
 };
 
 }  // namespace mixln::coordinator::state

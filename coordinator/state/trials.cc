@@ -136,6 +136,8 @@ void SetTrialState(State& state, v1::Trial& trial, v1::TrialState next, base::Ti
                                         " and cannot become ", StateName(next)));
   }
   trial.set_state(next);
+  state.pending.erase(trial.id());
+  if (next == v1::TRIAL_STATE_PENDING) state.pending.insert(trial.id());
   if (IsTerminal(next)) *trial.mutable_end_time() = ToTimestamp(wall);
   const auto sweep = state.sweeps.find(trial.sweep_id());
   if (sweep == state.sweeps.end()) return;
@@ -145,6 +147,13 @@ void SetTrialState(State& state, v1::Trial& trial, v1::TrialState next, base::Ti
     sweep->second.clear_end_time();  // a retry lets a sweep that had ended go on
   } else if (AllEnded(sweep->second.counts())) {
     *sweep->second.mutable_end_time() = ToTimestamp(wall);
+  }
+}
+
+void FindPending(State& state) {
+  state.pending.clear();
+  for (const auto& [id, trial] : state.trials) {
+    if (trial.state() == v1::TRIAL_STATE_PENDING) state.pending.insert(id);
   }
 }
 

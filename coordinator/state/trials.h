@@ -46,10 +46,13 @@ std::string StateName(v1::TrialState trial_state);
 // "worker lost", "out of memory", …
 std::string CauseName(v1::FailureCause cause);
 
-// Moves the trial to `next`, keeping its end time and its sweep's counts and end time. Throws
-// std::logic_error, which nobody catches, when the trial is terminal already: to stop is better than to
-// rewrite a result.
+// Moves the trial to `next`, keeping its end time, its sweep's counts and end time, and State::pending.
+// Throws std::logic_error, which nobody catches, when the trial is terminal already: to stop is better than
+// to rewrite a result.
 void SetTrialState(State& state, v1::Trial& trial, v1::TrialState next, base::Time wall);
+
+// Finds State::pending anew, for rows that came otherwise than by SetTrialState.
+void FindPending(State& state);
 
 // Counts the trial, which has ended, as superseded: a newer one tries it again and counts instead.
 void CountAsSuperseded(State& state, const v1::Trial& trial);

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "coordinator/state/trials.h"
+
 namespace mixln::services::coordinatord {
 namespace {
 
@@ -22,7 +24,8 @@ Rollback::Rollback(const coordinator::state::State& state)
       revision_(state.revision),
       workers_(state.workers),
       live_(state.live),
-      not_before_(state.not_before) {}
+      not_before_(state.not_before),
+      checkpoint_until_(state.checkpoint_until) {}
 
 void Rollback::Undo(const coordinator::control::Changes& changes, const Published& published,
                     coordinator::state::State& state) const {
@@ -31,10 +34,12 @@ void Rollback::Undo(const coordinator::control::Changes& changes, const Publishe
   state.workers = workers_;
   state.live = live_;
   state.not_before = not_before_;
+  state.checkpoint_until = checkpoint_until_;
   PutBack(
       changes.sweeps, [&](const std::string& id) { return published.Sweep(id); }, state.sweeps);
   PutBack(
       changes.trials, [&](const std::string& id) { return published.Trial(id); }, state.trials);
+  coordinator::state::FindPending(state);
 }
 
 }  // namespace mixln::services::coordinatord

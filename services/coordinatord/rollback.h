@@ -28,6 +28,7 @@ class Rollback {
   std::map<std::string, coordinator::state::WorkerRecord> workers_;
   std::map<std::string, coordinator::state::LiveAttempt> live_;
   std::map<std::string, base::Time> not_before_;
+  std::map<std::string, base::Time> checkpoint_until_;
 };
 
 }  // namespace mixln::services::coordinatord

@@ -75,6 +75,7 @@ TEST(Submit, WithNoWorkerKnownTheTrialWaitsAndSaysSo) {
   Cluster c;
   c.Submit("s", 1, 64);
   EXPECT_TRUE(c.last.outcome.ok());
+  c.Pass(1);
   EXPECT_THAT(c.Trial("s-0").reason(), HasSubstr("waiting for a worker"));
 }
 

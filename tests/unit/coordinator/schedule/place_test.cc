@@ -63,16 +63,17 @@ std::vector<std::string> RanksOf(const Assignment& assignment) {
   return ranks;
 }
 
-std::vector<std::string> TrialsOf(const Plan& plan) {
+std::vector<std::string> TrialsOf(const std::vector<Assignment>& assignments) {
   std::vector<std::string> ids;
-  for (const Assignment& assignment : plan.assignments) ids.push_back(assignment.trial_id);
+  for (const Assignment& assignment : assignments) ids.push_back(assignment.trial_id);
   return ids;
 }
 
 class PlaceTest : public ::testing::Test {
  protected:
   PlaceTest() { AddSweep(state_, "s", 1); }
-  Plan Placed() const { return Place(state_, kNow); }
+  std::vector<Assignment> Placed() const { return Place(state_, kNow); }
+  std::map<std::string, std::string> Reasons() const { return Explain(state_, kNow); }
   state::State state_;
 };
 
@@ -80,22 +81,22 @@ TEST_F(PlaceTest, AGangThatDoesNotFitGetsNothing) {
   AddWorker(state_, "a", 1);
   AddWorker(state_, "b", 1);
   AddTrial(state_, "s", 0, 3);
-  EXPECT_THAT(Placed().assignments, IsEmpty());
+  EXPECT_THAT(Placed(), IsEmpty());
 }
 
 TEST_F(PlaceTest, AGangPrefersOneHostOverFreeSlotsOnSeveral) {
   AddWorker(state_, "a", 1);
   AddWorker(state_, "b", 2);
   AddTrial(state_, "s", 0, 2);
-  ASSERT_EQ(Placed().assignments.size(), 1U);
-  EXPECT_THAT(RanksOf(Placed().assignments[0]), ElementsAre("0@b/0", "1@b/1"));
+  ASSERT_EQ(Placed().size(), 1U);
+  EXPECT_THAT(RanksOf(Placed()[0]), ElementsAre("0@b/0", "1@b/1"));
 }
 
 TEST_F(PlaceTest, AmongHostsThatAreLargeEnoughTheSmallestHoleIsFilled) {
   AddWorker(state_, "a", 4);
   AddWorker(state_, "b", 2);
   AddTrial(state_, "s", 0, 2);
-  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@b/0", "1@b/1"));
+  EXPECT_THAT(RanksOf(Placed().at(0)), ElementsAre("0@b/0", "1@b/1"));
 }
 
 TEST_F(PlaceTest, AGangThatNoHostHoldsTakesTheFewestHosts) {
@@ -103,32 +104,32 @@ TEST_F(PlaceTest, AGangThatNoHostHoldsTakesTheFewestHosts) {
   AddWorker(state_, "b", 3);
   AddWorker(state_, "c", 2);
   AddTrial(state_, "s", 0, 4);  // b and a; with c and a it would be three hosts
-  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@b/0", "1@b/1", "2@b/2", "3@a/0"));
+  EXPECT_THAT(RanksOf(Placed().at(0)), ElementsAre("0@b/0", "1@b/1", "2@b/2", "3@a/0"));
 }
 
 TEST_F(PlaceTest, ASlotOfALiveAttemptIsNotGivenTwice) {
   AddWorker(state_, "a", 2);
   AddTrial(state_, "s", 0, 1);
-  Occupy(state_, Placed().assignments.at(0));
+  Occupy(state_, Placed().at(0));
   AddTrial(state_, "s", 1, 1);
-  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@a/1"));
+  EXPECT_THAT(RanksOf(Placed().at(0)), ElementsAre("0@a/1"));
 }
 
 TEST_F(PlaceTest, APartThatHasEndedFreesItsSlots) {
   AddWorker(state_, "a", 1);
   AddWorker(state_, "b", 1);
   AddTrial(state_, "s", 0, 2);
-  Occupy(state_, Placed().assignments.at(0));
+  Occupy(state_, Placed().at(0));
   state_.trials.at("s-0").mutable_attempts(0)->add_ended_workers("b");
   AddTrial(state_, "s", 1, 1);
-  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@b/0"));
+  EXPECT_THAT(RanksOf(Placed().at(0)), ElementsAre("0@b/0"));
 }
 
 TEST_F(PlaceTest, AnUnknownAttemptOnAWorkerHoldsAllItsSlots) {
   AddWorker(state_, "a", 2);
   state_.workers.at("a").leftovers[{1, 7}].set_trial_id("forgotten-0");
   AddTrial(state_, "s", 0, 1);
-  EXPECT_THAT(Placed().assignments, IsEmpty());
+  EXPECT_THAT(Placed(), IsEmpty());
 }
 
 TEST_F(PlaceTest, HigherPriorityGoesFirst) {
@@ -150,7 +151,7 @@ TEST_F(PlaceTest, TheSweepWithFewerLiveTrialsGoesFirst) {
   AddSweep(state_, "later", 2);
   AddWorker(state_, "a", 2);
   AddTrial(state_, "s", 0, 1);
-  Occupy(state_, Placed().assignments.at(0));
+  Occupy(state_, Placed().at(0));
   AddTrial(state_, "s", 1, 1);
   AddTrial(state_, "later", 0, 1);
   EXPECT_THAT(TrialsOf(Placed()), ElementsAre("later-0"));
@@ -165,16 +166,16 @@ TEST_F(PlaceTest, WithinASweepTheGridsOrderHoldsBeyondTenCells) {
 TEST_F(PlaceTest, ASmallTrialDoesNotDelayTheGangAtTheHead) {
   AddWorker(state_, "a", 2);
   AddTrial(state_, "s", 0, 1);
-  Occupy(state_, Placed().assignments.at(0));
+  Occupy(state_, Placed().at(0));
   AddTrial(state_, "s", 1, 2);
   AddTrial(state_, "s", 2, 1);
-  EXPECT_THAT(Placed().assignments, IsEmpty());
+  EXPECT_THAT(Placed(), IsEmpty());
 }
 
 TEST_F(PlaceTest, ASmallTrialFillsAHoleOfAnotherKindThanTheHeadNeeds) {
   AddWorker(state_, "a", 2, 1);
   AddTrial(state_, "s", 0, 1);
-  Occupy(state_, Placed().assignments.at(0));
+  Occupy(state_, Placed().at(0));
   AddTrial(state_, "s", 1, 2);
   AddTrial(state_, "s", 2, 1, v1::DEVICE_GPU);
   EXPECT_THAT(TrialsOf(Placed()), ElementsAre("s-2"));
@@ -190,11 +191,11 @@ TEST_F(PlaceTest, AGangLargerThanThePresentWorkersHoldsNobodyUp) {
 TEST_F(PlaceTest, AutoTakesAGpuAndWaitsForABusyOne) {
   AddWorker(state_, "a", 4, 1);
   AddTrial(state_, "s", 0, 1, v1::DEVICE_AUTO);
-  const Plan first = Placed();
-  EXPECT_THAT(RanksOf(first.assignments.at(0)), ElementsAre("0@a/4"));
-  Occupy(state_, first.assignments.at(0));
+  const std::vector<Assignment> first = Placed();
+  EXPECT_THAT(RanksOf(first.at(0)), ElementsAre("0@a/4"));
+  Occupy(state_, first.at(0));
   AddTrial(state_, "s", 1, 1, v1::DEVICE_AUTO);
-  EXPECT_THAT(Placed().assignments, IsEmpty());
+  EXPECT_THAT(Placed(), IsEmpty());
 }
 
 TEST_F(PlaceTest, AutoTakesACpuWhereThereIsNoGpu) {
@@ -212,38 +213,37 @@ TEST_F(PlaceTest, OnlyAReadyAndConnectedWorkerTakesTrials) {
   AddWorker(state_, "disconnected", 1);
   state_.workers.at("disconnected").session = 0;
   AddTrial(state_, "s", 0, 1);
-  EXPECT_THAT(Placed().assignments, IsEmpty());
+  EXPECT_THAT(Placed(), IsEmpty());
 }
 
 TEST_F(PlaceTest, ATrialInBackoffWaitsAndKeepsItsReason) {
   AddWorker(state_, "a", 1);
   AddTrial(state_, "s", 0, 1);
   state_.not_before["s-0"] = kNow + base::Seconds(1);
-  const Plan plan = Placed();
-  EXPECT_THAT(plan.assignments, IsEmpty());
-  EXPECT_THAT(plan.reasons, IsEmpty());
+  EXPECT_THAT(Placed(), IsEmpty());
+  EXPECT_THAT(Reasons(), IsEmpty());
 }
 
 TEST_F(PlaceTest, AWaitingTrialSaysWhatItWaitsForAndHowManyAreAhead) {
   AddWorker(state_, "a", 2);
   AddTrial(state_, "s", 0, 1);
-  Occupy(state_, Placed().assignments.at(0));
+  Occupy(state_, Placed().at(0));
   AddTrial(state_, "s", 1, 2);
   AddTrial(state_, "s", 2, 1);
-  const Plan plan = Placed();
-  EXPECT_EQ(plan.reasons.at("s-1"), "waiting for 2 cpu slots: 1 of 2 free");
-  EXPECT_EQ(plan.reasons.at("s-2"), "waiting for 1 cpu slot: 1 of 2 free, 1 trial ahead");
+  const auto reasons = Reasons();
+  EXPECT_EQ(reasons.at("s-1"), "waiting for 2 cpu slots: 1 of 2 free");
+  EXPECT_EQ(reasons.at("s-2"), "waiting for 1 cpu slot: 1 of 2 free, 1 trial ahead");
 }
 
 TEST_F(PlaceTest, WithoutAWorkerTheReasonSaysSo) {
   AddTrial(state_, "s", 0, 1);
-  EXPECT_EQ(Placed().reasons.at("s-0"), "waiting for a worker: none is connected and ready");
+  EXPECT_EQ(Reasons().at("s-0"), "waiting for a worker: none is connected and ready");
 }
 
 TEST_F(PlaceTest, AGangBeyondThePresentWorkersSaysWhatTheyOffer) {
   AddWorker(state_, "a", 1);
   AddTrial(state_, "s", 0, 2);
-  EXPECT_EQ(Placed().reasons.at("s-0"), "waiting for 2 cpu slots: the 1 ready worker offers 1");
+  EXPECT_EQ(Reasons().at("s-0"), "waiting for 2 cpu slots: the 1 ready worker offers 1");
 }
 
 v1::TrialSpec SpecOf(int ranks, v1::Device device) {
@@ -299,29 +299,28 @@ class CheckpointTest : public PlaceTest {
     for (int i = 0; i < slots; ++i)
       AddTrial(state_, "other", i, 1).mutable_spec()->mutable_resources()->set_priority(9);
     state_.workers.at(worker == "a" ? "b" : "a").session = 0;
-    const Plan plan = Placed();
-    for (int i = 0; i < slots; ++i) Occupy(state_, plan.assignments.at(static_cast<size_t>(i)));
+    const std::vector<Assignment> placed = Placed();
+    for (int i = 0; i < slots; ++i) Occupy(state_, placed.at(static_cast<size_t>(i)));
     for (auto& [id, record] : state_.workers) record.session = 1;
   }
 };
 
 TEST_F(CheckpointTest, ATrialGoesWhereItsCheckpointIs) {
-  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@a/0"));  // b would be the better fit
+  EXPECT_THAT(RanksOf(Placed().at(0)), ElementsAre("0@a/0"));  // b would be the better fit
 }
 
 TEST_F(CheckpointTest, ItWaitsForThatWorkerAndSaysSo) {
   state_.workers.at("a").session = 0;
-  const Plan plan = Placed();
-  EXPECT_THAT(plan.assignments, IsEmpty());
-  EXPECT_THAT(plan.reasons.at("s-0"),
+  EXPECT_THAT(Placed(), IsEmpty());
+  EXPECT_THAT(Reasons().at("s-0"),
               HasSubstr("waiting for 1 slot on host-a, where its checkpoint of step 40 is"));
 }
 
 TEST_F(CheckpointTest, OnceItHasWaitedItTakesAnyWorkerButThatOneFirst) {
   state_.checkpoint_until.clear();
-  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@a/0"));
+  EXPECT_THAT(RanksOf(Placed().at(0)), ElementsAre("0@a/0"));
   state_.workers.at("a").session = 0;
-  EXPECT_THAT(RanksOf(Placed().assignments.at(0)), ElementsAre("0@b/0"));
+  EXPECT_THAT(RanksOf(Placed().at(0)), ElementsAre("0@b/0"));
 }
 
 TEST_F(CheckpointTest, WhileItWaitsItKeepsSlotsThereAndNoOthers) {
@@ -330,9 +329,9 @@ TEST_F(CheckpointTest, WhileItWaitsItKeepsSlotsThereAndNoOthers) {
   Take("a", 1);
   AddTrial(state_, "s", 1, 1);
   AddTrial(state_, "s", 2, 1);
-  const Plan plan = Placed();
-  ASSERT_THAT(TrialsOf(plan), ElementsAre("s-1"));  // s-2 would need the slot that is kept on a
-  EXPECT_THAT(RanksOf(plan.assignments[0]), ElementsAre("0@b/0"));
+  const std::vector<Assignment> placed = Placed();
+  ASSERT_THAT(TrialsOf(placed), ElementsAre("s-1"));  // s-2 would need the slot that is kept on a
+  EXPECT_THAT(RanksOf(placed[0]), ElementsAre("0@b/0"));
 }
 
 TEST_F(CheckpointTest, ACheckpointOfAnUnknownFolderBindsNothing) {
