@@ -13,7 +13,7 @@ namespace mixln::worker::trainer::attention {
 using Shape = kernels::AttentionShape;
 using Result = device::Attended;
 
-// `qkv` is fp32, or bf16 where gemm::Supported says so.
+// `qkv` is fp32, or bf16 where gemm::HasBf16 says so.
 Result Forward(const Shape& shape, const at::Tensor& qkv);
 
 // The gradient of qkv, in its layout, for that of the output; `result` as Forward has left it.

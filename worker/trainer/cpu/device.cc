@@ -12,12 +12,13 @@
 namespace mixln::worker::trainer::cpu {
 namespace {
 
-// In lower case, as at::get_cpu_capability() names it: "default", "avx2", "avx512".
+// In lower case, as at::get_cpu_capability() names it: "default", "avx2", "avx512"; "avx512 bf16" where bf16
+// is multiplied as such.
 std::string InstructionSet() {
   std::string name = at::get_cpu_capability();
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return name;
+  return gemm::MultipliedAs(at::kBFloat16) == at::kBFloat16 ? name + " bf16" : name;
 }
 
 }  // namespace

@@ -36,10 +36,6 @@ struct Multiplied<float> {
 template <>
 struct Multiplied<WidenedBf16> : Multiplied<float> {};
 
-at::ScalarType MultipliedAs(at::ScalarType type) {
-  return Supported(type) ? type : at::kFloat;
-}
-
 // Calls `work` with an element of what is stored as one type and multiplied as another.
 template <typename Work>
 void WithOperand(at::ScalarType stored, at::ScalarType multiplied, Work work) {
@@ -193,22 +189,33 @@ void PackPanels(const Matrix& right, int64_t words, uint32_t* panels) {
 
 }  // namespace
 
-bool Supported(at::ScalarType type) {
+bool HasBf16() {
 #if defined(__x86_64__)
-  static const bool wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                           __builtin_cpu_supports("avx512dq");
-  return type == at::kFloat || wide;
+  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq");
 #else
-  return type == at::kFloat;
+  return false;
+#endif
+}
+
+at::ScalarType MultipliedAs(at::ScalarType type) {
+#if defined(__x86_64__)
+  // AVX-512's instruction for bf16 does twice the work of fp32's on AMD's cores, and half of it on Intel's,
+  // which have AMX for this; a core without either emulates it (docs/performance.md, "bf16 on the CPU").
+  static const bool fast = __builtin_cpu_supports("amx-bf16") ||
+                           (__builtin_cpu_supports("avx512bf16") && HasBf16() && !__builtin_cpu_is("intel"));
+  return fast ? type : at::kFloat;
+#else
+  return at::kFloat;
 #endif
 }
 
 at::Tensor Operand(const at::Tensor& tensor) {
-  return Supported(tensor.scalar_type()) ? tensor : tensor.to(at::kFloat);
+  return tensor.to(MultipliedAs(tensor.scalar_type()));
 }
 
-Packed::Packed(const Matrix& right)
-    : type_(MultipliedAs(right.stored.scalar_type())), depth_(right.rows()), columns_(right.columns()) {
+Packed::Packed(const Matrix& right, at::ScalarType multiplied_as)
+    : type_(multiplied_as), depth_(right.rows()), columns_(right.columns()) {
   WithOperand(right.stored.scalar_type(), type_, [&](auto element) {
     using T = decltype(element);
     words_ = kernels::WordsOf(depth_, static_cast<const T*>(nullptr));

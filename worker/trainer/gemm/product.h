@@ -3,8 +3,8 @@
 //
 // The right operand is packed into panels of kPanel columns, so that a block of it is read from the innermost
 // caches; it can be packed once and multiplied often. Every element of a result is summed in the same order
-// whatever the number of threads. Where the machine has no bf16 products, bf16 operands become fp32 as they
-// are packed.
+// whatever the number of threads. Where the machine has no fast bf16 products, bf16 operands become fp32 as
+// they are packed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,17 +17,22 @@ namespace mixln::worker::trainer::gemm {
 
 using device::Matrix;
 
-// Whether this machine has products of the type. Always for fp32.
-bool Supported(at::ScalarType type);
+// Whether this machine has products of bf16, fast or not.
+bool HasBf16();
 
-// The tensor, in fp32 where its type is not supported: for products that are not of this file.
+// What operands of the type are multiplied as here: fp32, or bf16 where that is faster.
+at::ScalarType MultipliedAs(at::ScalarType type);
+
+// The tensor as it is multiplied: for products that are not of this file.
 at::Tensor Operand(const at::Tensor& tensor);
 
 // The right operand of a product, packed.
 class Packed {
  public:
   Packed() = default;
-  explicit Packed(const Matrix& right);
+  explicit Packed(const Matrix& right) : Packed(right, MultipliedAs(right.stored.scalar_type())) {}
+  // Multiplied as fp32, or as what is stored.
+  Packed(const Matrix& right, at::ScalarType multiplied_as);
 
   at::ScalarType type() const { return type_; }  // what it is multiplied as
   int64_t depth() const { return depth_; }

@@ -33,18 +33,34 @@ double RelativeError(const at::Tensor& result, const at::Tensor& expected) {
   return (difference.norm() / (expected.norm() + 1e-30)).item<double>();
 }
 
-class ProductTest : public testing::TestWithParam<at::ScalarType> {};
+struct Types {
+  const char* name;
+  at::ScalarType stored;
+  at::ScalarType multiplied;
+};
+void PrintTo(const Types& types, std::ostream* out) {
+  *out << types.name;
+}
+
+class ProductTest : public testing::TestWithParam<Types> {
+ protected:
+  void SetUp() override {
+    if (multiplied == at::kBFloat16 && !HasBf16()) GTEST_SKIP() << "this CPU has no AVX-512";
+  }
+  const at::ScalarType stored = GetParam().stored;
+  const at::ScalarType multiplied = GetParam().multiplied;
+};
 
 TEST_P(ProductTest, EqualsFp64HoweverTheOperandsAreStored) {
   for (const Shape& shape : kShapes) {
-    const at::Tensor a = Random(shape.rows, shape.depth, GetParam(), 1);
-    const at::Tensor b = Random(shape.depth, shape.columns, GetParam(), 2);
+    const at::Tensor a = Random(shape.rows, shape.depth, stored, 1);
+    const at::Tensor b = Random(shape.depth, shape.columns, stored, 2);
     const at::Tensor expected = at::mm(a.to(at::kDouble), b.to(at::kDouble));
     for (const bool left : {false, true}) {
       for (const bool right : {false, true}) {
         const at::Tensor result = at::full({shape.rows, shape.columns}, 1e9, a.options());
-        Multiply({Stored(a, left), left}, Packed({Stored(b, right), right}), result);
-        EXPECT_LT(RelativeError(result, expected), GetParam() == at::kFloat ? 1e-6 : 4e-3)
+        Multiply({Stored(a, left), left}, Packed({Stored(b, right), right}, multiplied), result);
+        EXPECT_LT(RelativeError(result, expected), stored == at::kFloat ? 1e-6 : 4e-3)
             << shape.rows << " " << shape.depth << " " << shape.columns << " " << left << right;
       }
     }
@@ -53,33 +69,32 @@ TEST_P(ProductTest, EqualsFp64HoweverTheOperandsAreStored) {
 
 TEST_P(ProductTest, AddsInFp32) {
   for (const Shape& shape : kShapes) {
-    const at::Tensor a = Random(shape.rows, shape.depth, GetParam(), 3);
-    const at::Tensor b = Random(shape.depth, shape.columns, GetParam(), 4);
+    const at::Tensor a = Random(shape.rows, shape.depth, stored, 3);
+    const at::Tensor b = Random(shape.depth, shape.columns, stored, 4);
     const at::Tensor before = Random(shape.rows, shape.columns, at::kFloat, 5);
     const at::Tensor expected = before.to(at::kDouble) + at::mm(a.to(at::kDouble), b.to(at::kDouble));
     const at::Tensor sum = before.clone();
-    MultiplyAndAdd({a.t().contiguous(), true}, Packed({b}), sum);
+    MultiplyAndAdd({a.t().contiguous(), true}, Packed({b}, multiplied), sum);
     EXPECT_LT(RelativeError(sum, expected), 1e-6) << shape.rows << " " << shape.depth << " " << shape.columns;
   }
 }
 
 TEST_P(ProductTest, DoesNotDependOnTheNumberOfThreads) {
   const int threads = at::get_num_threads();
-  const at::Tensor a = Random(700, 300, GetParam(), 6);
-  const at::Tensor b = Random(300, 900, GetParam(), 7);
+  const at::Tensor a = Random(700, 300, stored, 6);
+  const at::Tensor b = Random(300, 900, stored, 7);
   const at::Tensor one = at::zeros({700, 900}, a.options());
   const at::Tensor several = at::zeros({700, 900}, a.options());
   at::set_num_threads(1);
-  Multiply({a}, Packed({b}), one);
+  Multiply({a}, Packed({b}, multiplied), one);
   at::set_num_threads(3);
-  Multiply({a}, Packed({b}), several);
+  Multiply({a}, Packed({b}, multiplied), several);
   at::set_num_threads(threads);
   EXPECT_TRUE(at::equal(one, several));
 }
 
-// As attention's output is where the CPU has no products of bf16.
+// As attention's output is where bf16 is multiplied as fp32.
 TEST(Product, TakesAWidenedLeftOperandBesideAnFp32One) {
-  if (Supported(at::kBFloat16)) GTEST_SKIP() << "here a bf16 operand stays bf16";
   const at::Tensor a = Random(70, 171, at::kBFloat16, 8);
   const at::Tensor b = Random(171, 90, at::kFloat, 9);
   const at::Tensor sum = at::zeros({70, 90}, at::kFloat);
@@ -87,8 +102,11 @@ TEST(Product, TakesAWidenedLeftOperandBesideAnFp32One) {
   EXPECT_LT(RelativeError(sum, at::mm(a.to(at::kDouble), b.to(at::kDouble))), 1e-6);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, ProductTest, testing::Values(at::kFloat, at::kBFloat16),
-                         [](const auto& info) { return info.param == at::kFloat ? "Fp32" : "Bf16"; });
+INSTANTIATE_TEST_SUITE_P(, ProductTest,
+                         testing::Values(Types{"Fp32", at::kFloat, at::kFloat},
+                                         Types{"Bf16", at::kBFloat16, at::kBFloat16},
+                                         Types{"WidenedBf16", at::kBFloat16, at::kFloat}),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace mixln::worker::trainer::gemm
