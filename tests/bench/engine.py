@@ -1,6 +1,6 @@
 """The engine's speed against what its users could pick instead: all that docs/performance.md says of it, with one command.
 
-    .venv/bin/python tests/bench/engine.py build/release/bin/mixln-trainer            # everything, to docs/measurements/engine
+    .venv/bin/python tests/bench/engine.py build/release/bin/mixln-trainer            # everything, to docs/measurements/engine/avx2 or so
     .venv/bin/python tests/bench/engine.py build/release/bin/mixln-trainer 9m 9m-placement --to /tmp/measured
 
 A comparison lets its contestants take turns, several rounds after a warm-up, and writes a JSON file; one that has its file already
@@ -24,6 +24,7 @@ import engine_tables
 from shapes import MODELS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+MEASUREMENTS = ROOT / "docs/measurements/engine"
 PATIENCE = 4  # times as slow as ours: then a contestant's warm-up is all that is measured of it
 
 LARGEST = {"demo": 2, "9m": 3, "71m": 5, "130m": 8}  # GB of a contestant at most
@@ -46,6 +47,11 @@ def machine():
     flags = cpu_flags()
     has = [name for name, flag in (("AMX", "amx_bf16"), ("AVX-512 with bf16", "avx512_bf16"), ("AVX-512", "avx512bw"), ("AVX2", "avx2")) if flag in flags]
     return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "instructions": (has or ["no vector instructions"])[0], "memory_bytes": memory}
+
+
+def own_folder():
+    """Machines of one kind share a folder."""
+    return MEASUREMENTS / machine()["instructions"].lower().replace(" ", "-")
 
 
 def available_gigabytes():
@@ -176,8 +182,8 @@ def comparisons(program, threads):
     versus("demo", 7, 8, 3)
     versus("9m", 7, 3, 3)
     versus("130m", 3, 1, 5)
-    placement("71m", 6, 1, 2)
-    placement("9m", 15, 4, 1)
+    placement("71m", 15, 1, 4)
+    placement("9m", 60, 1, 2)  # short turns: what slows the machine for a while slows both
     trials("71m", 3, 1, 1)
     trials("9m", 7, 4, 1)
     trials("demo", 7, 8, 1)
@@ -192,10 +198,10 @@ def main():
     parser.add_argument("program", help="mixln-trainer")
     parser.add_argument("comparisons", nargs="*", help="names of some; none: all")
     parser.add_argument("--list", action="store_true", help="print their names")
-    parser.add_argument("--to", type=pathlib.Path, default=ROOT / "docs/measurements/engine", help="folder of the JSON files")
+    parser.add_argument("--to", type=pathlib.Path, default=own_folder(), help="folder of the JSON files")
     parser.add_argument("--rounds", type=int, help="instead of each one's own")
     parser.add_argument("--steps", type=int, help="of a round, instead of each one's own")
-    parser.add_argument("--draw", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--draw", action="store_true", help="put the tables of docs/measurements/engine into docs/performance.md")
     args = parser.parse_args()
     everything = {comparison.name: comparison for comparison in comparisons(args.program, os.cpu_count())}
     if args.list:
@@ -225,7 +231,7 @@ def main():
         taken, expected = taken + record["seconds"] / 60, expected + comparison.minutes
         pace = taken / expected
     if args.draw:
-        engine_tables.draw(args.to, ROOT / "docs/performance.md")
+        engine_tables.draw(MEASUREMENTS, ROOT / "docs/performance.md")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def table(record):
 
 def draw(folder, page):
     """Puts all tables between the page's marks."""
-    records = sorted((json.loads(path.read_text()) for path in pathlib.Path(folder).glob("*.json")), key=lambda r: (r["model"] != "demo", len(r["model"]), r["model"], r["name"]))
+    records = sorted((json.loads(path.read_text()) for path in pathlib.Path(folder).rglob("*.json")), key=lambda r: (r["model"] != "demo", len(r["model"]), r["model"], r["name"]))
     if not records:
         raise SystemExit(f"{folder} has no measurements")
     machines = {json.dumps(r["machine"]): r["machine"] for r in records}

@@ -160,7 +160,7 @@ def measure_calls(c, spec):
     say("get a trial", timed(get(i) for i in range(500)))
     say("list 100 trials", timed((lambda: c.call("TrialService", "ListTrials", page)) for _ in range(200)))
     say("list sweeps", timed((lambda: c.call("SweepService", "ListSweeps", message("ListSweepsRequest"))) for _ in range(200)))
-    say("submit a sweep of 8 trials", timed((lambda i=i: c.submit(spec, f"small-{i}", 8, 10)) for i in range(100)))
+    say("submit a sweep of 8 trials", timed((lambda i=i: c.submit(spec, f"small-{i}", 8, 10)) for i in range(1000)))
 
 
 def measure_watch(c, spec, repeats=20):
@@ -217,7 +217,7 @@ def measure_restart(c, workers):
     c.process.wait()
     begin = time.monotonic()
     c.start()
-    c.call("WorkerAdminService", "GetVersion", message("GetVersionRequest"))
+    c.call("TrialService", "GetTrial", message("GetTrialRequest", trial_id="fill-0-0"))
     served = time.monotonic() - begin
     wait_for(lambda: c.ready() == workers)
     say("coordinator killed to serving", f"{served:.2f} s")
@@ -239,6 +239,7 @@ def measure_load(programs, workers, trials):
     with running(programs) as c:
         spec = template(c)
         with simulated(c, workers):
+            c.idle()  # connecting is over, and what it cost
             say(f"idle, {workers} workers, no trials", f"{100 * c.idle():.1f}% of a core, {c.memory_mb():.0f} MB")
             part = min(1000, trials)
             for i in range(trials // part):
