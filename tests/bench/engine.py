@@ -1,6 +1,6 @@
 """The engine's speed against what its users could pick instead: all that docs/performance.md says of it, with one command.
 
-    .venv/bin/python tests/bench/engine.py build/release/bin/mixln-trainer            # everything, to docs/measurements/engine/avx2 or so
+    .venv/bin/python tests/bench/engine.py build/release/bin/mixln-trainer            # everything, to docs/measurements/engine/amd-avx2 or so
     .venv/bin/python tests/bench/engine.py build/release/bin/mixln-trainer 9m 9m-placement --to /tmp/measured
 
 A comparison lets its contestants take turns, several rounds after a warm-up, and writes a JSON file; one that has its file already
@@ -50,8 +50,10 @@ def machine():
 
 
 def own_folder():
-    """Machines of one kind share a folder."""
-    return MEASUREMENTS / machine()["instructions"].lower().replace(" ", "-")
+    """Machines of one kind share a folder: "amd-avx2"."""
+    found = machine()
+    maker = next((name for name in ("AMD", "Intel") if name in found["cpu"]), "other")
+    return MEASUREMENTS / f"{maker} {found['instructions']}".lower().replace(" ", "-")
 
 
 def available_gigabytes():

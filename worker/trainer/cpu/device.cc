@@ -8,6 +8,7 @@
 #include "worker/trainer/attention/attention.h"
 #include "worker/trainer/cpu/operations.h"
 #include "worker/trainer/gemm/product.h"
+#include "worker/trainer/gemm/weight_gradient.h"
 
 namespace mixln::worker::trainer::cpu {
 namespace {
@@ -33,7 +34,7 @@ const device::Device& Cpu() {
       .operand = gemm::Operand,
       .prepare = Prepare,
       .multiply = Multiply,
-      .multiply_and_add = MultiplyAndAdd,
+      .add_weight_gradient = gemm::AddWeightGradient,
       .attend = attention::Forward,
       .attend_backward = attention::Backward,
       .rotate = Rotate,

@@ -9,7 +9,6 @@ namespace mixln::worker::trainer::cpu {
 
 device::Factor Prepare(const device::Matrix& right);
 void Multiply(const device::Matrix& left, const device::Factor& right, const at::Tensor& result);
-void MultiplyAndAdd(const device::Matrix& left, const device::Factor& right, const at::Tensor& sum);
 
 void Rotate(const device::Rope& rope, const at::Tensor& rows, int64_t heads, int64_t time, bool back);
 void Swiglu(const at::Tensor& gate_up, const at::Tensor& out);

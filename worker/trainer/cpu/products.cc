@@ -20,8 +20,4 @@ void Multiply(const device::Matrix& left, const device::Factor& right, const at:
   gemm::Multiply(left, PackedOf(right), result);
 }
 
-void MultiplyAndAdd(const device::Matrix& left, const device::Factor& right, const at::Tensor& sum) {
-  gemm::MultiplyAndAdd(left, PackedOf(right), sum);
-}
-
 }  // namespace mixln::worker::trainer::cpu

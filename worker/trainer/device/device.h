@@ -122,7 +122,8 @@ struct Device {
   // Products of matrices of one type. The result is fp32 or bf16, its rows contiguous; sums are fp32.
   Factor (*prepare)(const Matrix& right);
   void (*multiply)(const Matrix& left, const Factor& right, const at::Tensor& result);
-  void (*multiply_and_add)(const Matrix& left, const Factor& right, const at::Tensor& sum);
+  // gradient += dyᵀ·x in fp32, for dy [tokens, out] and x [tokens, in].
+  void (*add_weight_gradient)(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& gradient);
 
   // Of operands (above). The gradient of qkv has its layout.
   Attended (*attend)(const kernels::AttentionShape& shape, const at::Tensor& qkv);

@@ -8,6 +8,7 @@
 
 #include "worker/trainer/gemm/block.h"
 #include "worker/trainer/gemm/element.h"
+#include "worker/trainer/gemm/operand.h"
 #include "worker/trainer/kernels/elementwise.h"
 #include "worker/trainer/kernels/pack.h"
 #include "worker/trainer/kernels/scratch.h"
@@ -19,32 +20,6 @@ constexpr int64_t kPanel = 64;   // columns
 constexpr int64_t kBlock = 128;  // rows of the result that are computed at once
 
 using kernels::Bf16;
-using kernels::WidenedBf16;
-
-// What elements of a type are multiplied as, and the depth of one call: its operands fit into the second
-// cache, which is smaller where there is no bf16.
-template <typename T>
-struct Multiplied {
-  using Element = T;
-  static constexpr int64_t kDepth = 2048;
-};
-template <>
-struct Multiplied<float> {
-  using Element = float;
-  static constexpr int64_t kDepth = 512;
-};
-template <>
-struct Multiplied<WidenedBf16> : Multiplied<float> {};
-
-// Calls `work` with an element of what is stored as one type and multiplied as another.
-template <typename Work>
-void WithOperand(at::ScalarType stored, at::ScalarType multiplied, Work work) {
-  if (stored == multiplied) {
-    WithElement(stored, work);
-  } else {
-    work(WidenedBf16{});
-  }
-}
 
 // How a product is cut into tasks: each computes a block of the result.
 struct Tasks {
@@ -83,8 +58,8 @@ struct Left {
 template <typename T>
 class Product {
  public:
-  Product(const Matrix& left, const Packed& right, const at::Tensor& result, bool add)
-      : left_(left), right_(right), result_(result), add_(add) {}
+  Product(const Matrix& left, const Packed& right, const at::Tensor& result)
+      : left_(left), right_(right), result_(result) {}
 
   void Run() const {
     const int64_t panels = (right_.columns() + kPanel - 1) / kPanel;
@@ -148,8 +123,7 @@ class Product {
     const int64_t depth = right_.words() * kElements;
     for (int64_t first = 0; first < depth; first += kDepth) {
       BlockProduct(rows, columns, std::min(kDepth, depth - first), left + first, left_stride,
-                   right_.Panel(panel) + first / kElements * columns, columns, sums, sums_stride,
-                   add_ || first > 0);
+                   right_.Panel(panel) + first / kElements * columns, columns, sums, sums_stride, first > 0);
     }
     if (!direct) {
       kernels::RoundRows(sums, sums_stride, rows, columns,
@@ -160,13 +134,7 @@ class Product {
   const Matrix& left_;
   const Packed& right_;
   const at::Tensor& result_;
-  bool add_;
 };
-
-void Run(const Matrix& left, const Packed& right, const at::Tensor& result, bool add) {
-  WithOperand(left.stored.scalar_type(), right.type(),
-              [&](auto element) { Product<decltype(element)>(left, right, result, add).Run(); });
-}
 
 template <typename T>
 void PackPanels(const Matrix& right, int64_t words, uint32_t* panels) {
@@ -229,11 +197,8 @@ const uint32_t* Packed::Panel(int64_t panel) const {
 }
 
 void Multiply(const Matrix& left, const Packed& right, const at::Tensor& result) {
-  Run(left, right, result, false);
-}
-
-void MultiplyAndAdd(const Matrix& left, const Packed& right, const at::Tensor& sum) {
-  Run(left, right, sum, true);
+  WithOperand(left.stored.scalar_type(), right.type(),
+              [&](auto element) { Product<decltype(element)>(left, right, result).Run(); });
 }
 
 }  // namespace mixln::worker::trainer::gemm

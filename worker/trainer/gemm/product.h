@@ -52,7 +52,4 @@ class Packed {
 // right.columns()], rows contiguous, fp32 or bf16.
 void Multiply(const Matrix& left, const Packed& right, const at::Tensor& result);
 
-// sum += left·right, in fp32.
-void MultiplyAndAdd(const Matrix& left, const Packed& right, const at::Tensor& sum);
-
 }  // namespace mixln::worker::trainer::gemm

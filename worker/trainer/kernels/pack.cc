@@ -259,4 +259,29 @@ MIXLN_CLONES void CopyRows(const WidenedBf16* from, int64_t from_stride, int64_t
   Copy(from, from_stride, rows, depth, to, to_stride);
 }
 
+MIXLN_CLONES void AddTransposed(const float* from, int64_t from_stride, int64_t rows, int64_t columns,
+                                float* to, int64_t to_stride) {
+  using Floats = float __attribute__((vector_size(32)));
+  const int64_t whole_rows = rows / kBlock * kBlock;
+  const int64_t whole_columns = columns / kBlock * kBlock;
+  for (int64_t column = 0; column < whole_columns; column += kBlock) {
+    for (int64_t row = 0; row < whole_rows; row += kBlock) {
+      Words block[kBlock];
+      for (int64_t i = 0; i < kBlock; ++i)
+        LoadWords(reinterpret_cast<const uint32_t*>(from + (row + i) * from_stride + column), block[i]);
+      Transpose(block);
+      for (int64_t i = 0; i < kBlock; ++i) {
+        auto* target = reinterpret_cast<uint32_t*>(to + (column + i) * to_stride + row);
+        Words before;
+        LoadWords(target, before);
+        StoreWords((Words)((Floats)before + (Floats)block[i]), target);
+      }
+    }
+  }
+  for (int64_t column = 0; column < columns; ++column) {
+    for (int64_t row = column < whole_columns ? whole_rows : 0; row < rows; ++row)
+      to[column * to_stride + row] += from[row * from_stride + column];
+  }
+}
+
 }  // namespace mixln::worker::trainer::kernels

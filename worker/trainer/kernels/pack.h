@@ -52,4 +52,8 @@ void CopyRows(const Bf16* from, int64_t from_stride, int64_t rows, int64_t depth
 void CopyRows(const WidenedBf16* from, int64_t from_stride, int64_t rows, int64_t depth, uint32_t* to,
               int64_t to_stride);
 
+// to[column][row] += from[row][column], of [rows, columns].
+void AddTransposed(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to,
+                   int64_t to_stride);
+
 }  // namespace mixln::worker::trainer::kernels

@@ -57,7 +57,7 @@ Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::T
                            part(loss.rows));
     if (!learn) continue;
     const PhaseSpan products(Phase::kProducts);
-    device_->multiply_and_add({logits, true}, device_->prepare({chunk}), owner_->Gradient(matrix_));
+    device_->add_weight_gradient(logits, chunk, owner_->Gradient(matrix_));
     device_->multiply({logits}, from_logits, part(dhidden));
   }
   if (learn) loss.dx = NormalizeBackward(*device_, norm_, 1.0, saved, dhidden, at::Tensor(), 0.0);

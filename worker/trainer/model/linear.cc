@@ -26,7 +26,7 @@ at::Tensor LinearBackward(const device::Device& device, const at::Tensor& dy, co
 void AccumulateWeightGradient(const device::Device& device, const at::Tensor& dy, const at::Tensor& x,
                               const at::Tensor& gradient) {
   const PhaseSpan span(Phase::kProducts);
-  device.multiply_and_add({dy, true}, device.prepare({x}), gradient);
+  device.add_weight_gradient(dy, x, gradient);
 }
 
 }  // namespace mixln::worker::trainer::model

@@ -46,7 +46,7 @@ std::unique_ptr<const device::Device> Open(const Gpu& gpu, const device::OpenOpt
             return device::Factor{right, nullptr};
           },
       .multiply = entries::Multiply,
-      .multiply_and_add = entries::MultiplyAndAdd,
+      .add_weight_gradient = entries::AddWeightGradient,
       .attend = entries::Attend,
       .attend_backward = entries::AttendBackward,
       .rotate = entries::Rotate,

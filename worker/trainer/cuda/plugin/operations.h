@@ -8,7 +8,7 @@
 namespace mixln::worker::trainer::cuda::entries {
 
 void Multiply(const device::Matrix& left, const device::Factor& right, const at::Tensor& result);
-void MultiplyAndAdd(const device::Matrix& left, const device::Factor& right, const at::Tensor& sum);
+void AddWeightGradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& gradient);
 
 device::Attended Attend(const kernels::AttentionShape& shape, const at::Tensor& qkv);
 at::Tensor AttendBackward(const kernels::AttentionShape& shape, const at::Tensor& qkv,

@@ -10,8 +10,7 @@ Gemm::Operand Transpose(const device::Matrix& matrix) {
   return {matrix.stored.const_data_ptr(), matrix.stored.stride(0), matrix.transposed};
 }
 
-void Run(const device::Matrix& left, const device::Factor& factor, const at::Tensor& result, bool add) {
-  const device::Matrix& right = factor.matrix;
+void Run(const device::Matrix& left, const device::Matrix& right, const at::Tensor& result, bool add) {
   Gemm gemm;
   gemm.m = right.columns();
   gemm.n = left.rows();
@@ -29,11 +28,11 @@ void Run(const device::Matrix& left, const device::Factor& factor, const at::Ten
 }  // namespace
 
 void Multiply(const device::Matrix& left, const device::Factor& right, const at::Tensor& result) {
-  Run(left, right, result, false);
+  Run(left, right.matrix, result, false);
 }
 
-void MultiplyAndAdd(const device::Matrix& left, const device::Factor& right, const at::Tensor& sum) {
-  Run(left, right, sum, true);
+void AddWeightGradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& gradient) {
+  Run({dy, true}, {x}, gradient, true);
 }
 
 }  // namespace mixln::worker::trainer::cuda::entries
