@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/time/time.h"
 #include "mixln/v1/session.pb.h"
 #include "mixln/v1/sweep.pb.h"
 
@@ -75,12 +76,17 @@ struct RankEventsReceived {
   std::string worker_id;
   v1::EventBatch batch;
 };
+// The coordinator itself did nothing for so long, half a lease or more: its machine was suspended, or its
+// disk hung. Nobody could be heard meanwhile.
+struct StoodStill {
+  base::Duration gap;
+};
 // Time has passed.
 struct Tick {};
 
-using Event =
-    std::variant<SweepSubmitted, SweepCancelled, SweepDeleted, TrialCancelled, TrialPaused, SweepPaused,
-                 TrialResumed, SweepResumed, TrialRetried, SweepRetried, WorkerDrained, WorkerConnected,
-                 WorkerDisconnected, HeartbeatReceived, AttemptReported, RankEventsReceived, Tick>;
+using Event = std::variant<SweepSubmitted, SweepCancelled, SweepDeleted, TrialCancelled, TrialPaused,
+                           SweepPaused, TrialResumed, SweepResumed, TrialRetried, SweepRetried, WorkerDrained,
+                           WorkerConnected, WorkerDisconnected, HeartbeatReceived, AttemptReported,
+                           RankEventsReceived, StoodStill, Tick>;
 
 }  // namespace mixln::coordinator::control

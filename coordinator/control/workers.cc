@@ -195,6 +195,7 @@ absl::Status OnHeartbeat(Context& context, const HeartbeatReceived& event) {
 }
 
 void ExpireLeases(Context& context) {
+  if (context.now.steady < context.state.leases_hold_until) return;
   for (auto& [id, record] : context.state.workers) {
     if (record.worker.state() == v1::WORKER_STATE_LOST || record.lease_expiry > context.now.steady) continue;
     const bool restarted = record.worker.state() == v1::WORKER_STATE_UNKNOWN;

@@ -54,6 +54,7 @@ struct State {
   std::map<std::string, WorkerRecord> workers;  // by id
   // Never stored.
   std::set<std::string> pending;            // ids of the trials that are PENDING, as their rows say
+  base::Time leases_hold_until;             // steady clock: no lease runs out before; see StoodStill
   std::map<std::string, LiveAttempt> live;  // by trial id
   std::map<std::string, base::Time>
       not_before;  // steady clock: until when a trial is not tried again, by trial id

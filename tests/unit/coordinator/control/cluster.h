@@ -33,6 +33,14 @@ struct Cluster {
     return Happen(Tick{});
   }
 
+  // The coordinator's machine is suspended for so long.
+  const Decision& StandStill(double seconds) {
+    now.steady = now.steady + base::Seconds(seconds);
+    now.wall = now.wall + base::Seconds(seconds);
+    Happen(StoodStill{base::Seconds(seconds)});
+    return Happen(Tick{});
+  }
+
   static SweepSubmitted Sweep(const std::string& name, int cells, int ranks = 1) {
     SweepSubmitted event;
     event.sweep.set_id(name);

@@ -306,6 +306,10 @@ class FaultModel {
       ++stored_.term;
       Load();
     }
+    if (faulty && Chance(0.01)) {  // the coordinator's machine is suspended
+      now_.steady = now_.steady + base::Seconds(60);
+      Happen(StoodStill{base::Seconds(60)});
+    }
     for (ModelWorker& worker : workers_) {
       if (faulty) Disturb(worker);
       if (worker.session == 0 && Chance(faulty ? 0.15 : 1)) Connect(worker);

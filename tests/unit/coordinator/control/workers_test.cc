@@ -184,6 +184,23 @@ TEST_F(WorkerTest, AWorkerThatDoesNotComeBackAfterARestartIsLost) {
               HasSubstr("did not come back after the coordinator's restart"));
 }
 
+TEST_F(WorkerTest, NobodyIsLostBecauseTheCoordinatorStoodStillUntilTheyHadTimeToComeBack) {
+  c_.StandStill(3600);
+  c_.Pass(29);
+  EXPECT_EQ(c_.state.workers.at("a").worker.state(), v1::WORKER_STATE_READY);
+  EXPECT_EQ(c_.StateOf("s-0"), v1::TRIAL_STATE_RUNNING);
+  c_.Pass(1);
+  EXPECT_EQ(c_.state.workers.at("a").worker.state(), v1::WORKER_STATE_LOST);
+}
+
+TEST_F(WorkerTest, AStreamThatEndedWhileTheCoordinatorStoodStillIsNotInTheNextOnesWay) {
+  c_.StandStill(3600);  // nobody told that the old one has ended
+  Return({c_.Status("s-0", v1::ATTEMPT_PHASE_RUNNING)}, 1);
+  EXPECT_THAT(c_.SentTo("a"), ElementsAre("welcome keep=1"));
+  EXPECT_EQ(c_.last.replaced_session, 1U);
+  EXPECT_EQ(c_.Trial("s-0").attempts_size(), 1);
+}
+
 TEST_F(WorkerTest, TheNewestTwoCheckpointsAreKeptAndOlderOnesDeleted) {
   c_.Happen(c_.Batch("a", "s-0", {Cluster::Checkpoint(10), Cluster::Checkpoint(20)}));
   EXPECT_THAT(c_.last.commands, IsEmpty());

@@ -295,5 +295,65 @@ TEST_F(LoopTest, AfterStopEverybodyIsToldToComeBack) {
   EXPECT_EQ(loop_->Call(Submit("alpha")).code(), absl::StatusCode::kUnavailable);
 }
 
+// A loop on the test's own clock, with one worker that has just connected.
+class LoopOnAClock : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(loop_.Load().ok());
+    Say(Connect(1));
+    Pass(0);
+  }
+  void Say(control::Event event) {
+    loop_.Submit(std::move(event), [](const Loop::Answer&) {});
+  }
+  void Pass(double seconds) {
+    now_.steady = now_.steady + base::Seconds(seconds);
+    loop_.Pump(/*tick=*/true);
+  }
+  v1::WorkerState WorkerState() const { return published_.Workers().at(0)->state(); }
+  // Seconds of ticks until it is lost.
+  int SecondsToLoss() {
+    int seconds = 0;
+    for (; WorkerState() != v1::WORKER_STATE_LOST && seconds < 100; ++seconds) Pass(1);
+    return seconds;
+  }
+
+  base::Now now_{};
+  AskingStore store_;
+  Published published_{{}};
+  Metrics metrics_;
+  Loop loop_{store_,
+             published_,
+             metrics_,
+             {.send = [](const control::Command&) {},
+              .close_session = [](uint64_t, const absl::Status&) {},
+              .close_all_sessions = [](const absl::Status&) {},
+              .trials_deleted = [](const std::vector<std::string>&) {},
+              .fatal = [](const absl::Status& why) { FAIL() << why; }},
+             {.clock = [this] { return now_; }}};
+};
+
+TEST_F(LoopOnAClock, AWorkerThatIsNotHeardIsLostAfterItsLease) {
+  EXPECT_EQ(SecondsToLoss(), 8);
+}
+
+TEST_F(LoopOnAClock, ItsOwnStandstillIsHeldAgainstNobody) {
+  Pass(3600);
+  EXPECT_EQ(WorkerState(), v1::WORKER_STATE_READY);
+  EXPECT_EQ(SecondsToLoss(), 30) << "reconnect_grace";
+}
+
+TEST_F(LoopOnAClock, NeitherIsACommitThatTookLongerThanALease) {
+  store_.ask = [&] {
+    now_.steady = now_.steady + base::Seconds(20);
+    return absl::OkStatus();
+  };
+  Say(Submit("alpha"));
+  Pass(1);
+  store_.ask = [] { return absl::OkStatus(); };
+  Pass(1);
+  EXPECT_EQ(WorkerState(), v1::WORKER_STATE_READY);
+}
+
 }  // namespace
 }  // namespace mixln::services::coordinatord
