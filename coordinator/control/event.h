@@ -54,6 +54,7 @@ struct WorkerDrained {
 struct WorkerConnected {
   uint64_t session = 0;
   v1::Hello hello;
+  std::vector<v1::EventAck> cursors = {};  // the last event on disk of each rank that the hello names
 };
 struct WorkerDisconnected {
   uint64_t session = 0;
@@ -70,7 +71,8 @@ struct AttemptReported {
   std::string worker_id;
   v1::AttemptReport report;
 };
-// Accepted (outcome OK) exactly when the fence is the trial's live attempt; only then are its curves stored.
+// Accepted (outcome OK) exactly when the fence is the trial's live attempt and no event before the batch's is
+// missing; only then are its curves stored.
 struct RankEventsReceived {
   uint64_t session = 0;
   std::string worker_id;

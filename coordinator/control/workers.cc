@@ -149,7 +149,7 @@ absl::Status OnConnected(Context& context, const WorkerConnected& event) {
   SetWorkerState(context, record, StandingOf(record.worker, /*hands_back=*/false));
   context.decision.changes.workers.insert(hello.worker_id());
   context.place = true;
-  Reconcile(context, hello);
+  Reconcile(context, event);
   TellDeletions(context, hello.worker_id());
   return absl::OkStatus();
 }
