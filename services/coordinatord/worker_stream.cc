@@ -103,10 +103,9 @@ absl::StatusOr<std::vector<v1::EventAck>> WorkerStream::ReadCursors(const v1::He
 
 void WorkerStream::Greet(const v1::Hello& hello) {
   if (!certified_id_.empty() && hello.worker_id() != certified_id_) {
-    Close(absl::PermissionDeniedError(absl::StrCat("worker ", hello.worker_id(),
-                                                   " shows the certificate of worker ", certified_id_,
-                                                   ": a worker is called as its certificate says")));
-    return;
+    return Refuse("identity", absl::PermissionDeniedError(absl::StrCat(
+                                  "worker ", hello.worker_id(), " shows the certificate of worker ",
+                                  certified_id_, ": a worker is called as its certificate says")));
   }
   auto cursors = ReadCursors(hello);
   if (!cursors.ok()) {
@@ -142,7 +141,9 @@ void WorkerStream::Handle(const v1::WorkerMessage& message) {
     case v1::WorkerMessage::kHello:
       Refuse("out_of_order", absl::InvalidArgumentError("a second Hello on one stream"));
       break;
-    case v1::WorkerMessage::MESSAGE_NOT_SET: ReadNext(); break;
+    case v1::WorkerMessage::MESSAGE_NOT_SET:
+      Refuse("malformed", absl::InvalidArgumentError("a message that says nothing"));
+      break;
   }
 }
 

@@ -89,6 +89,7 @@ TEST_F(WorkerTest, AMessageOfAReplacedSessionChangesNothing) {
   Return({c_.Status("s-0", v1::ATTEMPT_PHASE_RUNNING)});
   c_.Happen(old);
   EXPECT_EQ(c_.last.outcome.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(c_.last.refused, "stale_session");
   EXPECT_EQ(c_.StateOf("s-0"), v1::TRIAL_STATE_RUNNING);
 }
 

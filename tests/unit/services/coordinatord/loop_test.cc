@@ -99,6 +99,16 @@ class LoopTest : public testing::Test {
     ASSERT_TRUE(loop_->Start().ok());
   }
 
+  // Of mixln_refused_total.
+  double Refused(const std::string& reason) const {
+    for (const auto& family : metrics_.registry()->Collect()) {
+      if (family.name != "mixln_refused_total") continue;
+      for (const auto& metric : family.metric)
+        if (metric.label.at(0).value == reason) return metric.counter.value;
+    }
+    return -1;
+  }
+
   // Has trial alpha-0 assigned to worker w1.
   v1::Fence ReserveOnWorker() {
     EXPECT_TRUE(loop_->Call(Connect(1)).ok());
@@ -279,6 +289,17 @@ TEST_F(LoopTest, ANewerStreamOfAWorkerEndsTheOlder) {
   EXPECT_TRUE(loop_->Call(Connect(1)).ok());
   EXPECT_TRUE(loop_->Call(Connect(2)).ok());
   EXPECT_THAT(closed_, testing::ElementsAre(1));
+}
+
+TEST_F(LoopTest, WordsOfAReplacedStreamAreRefusedAndCounted) {
+  const v1::Fence fence = ReserveOnWorker();
+  EXPECT_TRUE(loop_->Call(Connect(2)).ok());
+  const size_t sent = sent_.size();
+  EXPECT_EQ(loop_->Call(Report(fence, v1::ATTEMPT_PHASE_RUNNING)).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(loop_->Call(Heartbeat(1, fence, v1::ATTEMPT_PHASE_RUNNING)).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Refused("stale_session"), 2);
+  EXPECT_EQ(sent_.size(), sent);
+  EXPECT_EQ(published_.Trial("alpha-0")->state(), v1::TRIAL_STATE_STARTING);
 }
 
 TEST_F(LoopTest, TheTrialsOfADeletedSweepAreNamed) {
