@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/time/time.h"
 #include "mixln/v1/session.pb.h"
 #include "mixln/v1/sweep.pb.h"
 
@@ -53,6 +54,7 @@ struct WorkerDrained {
 struct WorkerConnected {
   uint64_t session = 0;
   v1::Hello hello;
+  std::vector<v1::EventAck> cursors = {};  // the last event on disk of each rank that the hello names
 };
 struct WorkerDisconnected {
   uint64_t session = 0;
@@ -69,18 +71,24 @@ struct AttemptReported {
   std::string worker_id;
   v1::AttemptReport report;
 };
-// Accepted (outcome OK) exactly when the fence is the trial's live attempt; only then are its curves stored.
+// Accepted (outcome OK) exactly when the fence is the trial's live attempt and no event before the batch's is
+// missing; only then are its curves stored.
 struct RankEventsReceived {
   uint64_t session = 0;
   std::string worker_id;
   v1::EventBatch batch;
 };
+// The coordinator itself did nothing for so long, half a lease or more: its machine was suspended, or its
+// disk hung. Nobody could be heard meanwhile.
+struct StoodStill {
+  base::Duration gap;
+};
 // Time has passed.
 struct Tick {};
 
-using Event =
-    std::variant<SweepSubmitted, SweepCancelled, SweepDeleted, TrialCancelled, TrialPaused, SweepPaused,
-                 TrialResumed, SweepResumed, TrialRetried, SweepRetried, WorkerDrained, WorkerConnected,
-                 WorkerDisconnected, HeartbeatReceived, AttemptReported, RankEventsReceived, Tick>;
+using Event = std::variant<SweepSubmitted, SweepCancelled, SweepDeleted, TrialCancelled, TrialPaused,
+                           SweepPaused, TrialResumed, SweepResumed, TrialRetried, SweepRetried, WorkerDrained,
+                           WorkerConnected, WorkerDisconnected, HeartbeatReceived, AttemptReported,
+                           RankEventsReceived, StoodStill, Tick>;
 
 }  // namespace mixln::coordinator::control

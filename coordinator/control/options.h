@@ -15,7 +15,7 @@ struct Options {
   base::Duration heartbeat = base::Seconds(2);
   // How long a heartbeat counts: a worker that was not heard for so long is lost.
   base::Duration lease = base::Seconds(8);
-  // How long known workers have to come back after a restart of the coordinator.
+  // How long known workers have to come back after a restart of the coordinator, or after it stood still.
   base::Duration reconnect_grace = base::Seconds(30);
   // How long an attempt may take from its assignment, or from the last word of its data preparation, to
   // Start, and from there until all ranks run.

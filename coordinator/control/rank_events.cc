@@ -108,6 +108,19 @@ void Take(Context& context, const LivePart& part, const std::string& worker_id, 
   }
 }
 
+// Whether the batch goes on from the events of its rank that are taken in, or says some of them again.
+absl::Status CheckSequence(const v1::EventBatch& batch, uint64_t taken) {
+  for (const v1::RankEvent& event : batch.events()) {
+    if (event.sequence() > taken + 1) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "event ", event.sequence(), " of rank ", batch.rank(), " of trial ", batch.trial_id(),
+          " came after event ", taken, ": say them in order, from the one after Welcome's cursor"));
+    }
+    taken = std::max(taken, event.sequence());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void MarkProgress(Context& context, const v1::Trial& trial) {
@@ -140,7 +153,15 @@ absl::Status OnRankEvents(Context& context, const RankEventsReceived& event) {
     return absl::FailedPreconditionError(absl::StrCat("worker ", event.worker_id, " does not have rank ",
                                                       batch.rank(), " of trial ", batch.trial_id()));
   }
+  uint64_t& taken = part.live->taken[batch.rank()];
+  if (absl::Status status = CheckSequence(batch, taken); !status.ok()) {
+    context.decision.close_session = true;
+    context.decision.refused = "out_of_order";
+    return status;
+  }
   for (const v1::RankEvent& rank_event : batch.events()) {
+    if (rank_event.sequence() <= taken) continue;
+    taken = rank_event.sequence();
     // Of other ranks the curves are kept; a trial's numbers are those of rank 0.
     if (batch.rank() == 0 || rank_event.has_checkpoint_bad())
       Take(context, part, event.worker_id, rank_event);

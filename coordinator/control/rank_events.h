@@ -13,7 +13,8 @@
 namespace mixln::coordinator::control {
 
 // Takes in a batch. FAILED_PRECONDITION, and Stop to the worker, unless the fence is the trial's live attempt
-// and has that rank on that worker. The same batch twice changes nothing the second time.
+// and has that rank on that worker. INVALID_ARGUMENT, and the stream is closed, when events before it or in
+// it are missing. What was taken in already changes nothing.
 absl::Status OnRankEvents(Context& context, const RankEventsReceived& event);
 
 // The trial's progress differs from its row: marks the row when it was not written for progress_interval.

@@ -1,5 +1,6 @@
 #include "coordinator/control/reconcile.h"
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -11,7 +12,8 @@
 namespace mixln::coordinator::control {
 namespace {
 
-void SendWelcome(Context& context, const v1::Hello& hello) {
+void SendWelcome(Context& context, const WorkerConnected& event) {
+  const v1::Hello& hello = event.hello;
   v1::CoordinatorMessage message;
   v1::Welcome& welcome = *message.mutable_welcome();
   welcome.set_term(context.state.term);
@@ -21,6 +23,13 @@ void SendWelcome(Context& context, const v1::Hello& hello) {
   for (const v1::AttemptStatus& status : hello.attempts()) {
     if (FindLivePart(context.state, hello.worker_id(), status.trial_id(), status.fence()))
       *welcome.add_keep() = status;
+  }
+  for (const v1::EventAck& cursor : event.cursors) {
+    const LivePart part = FindLivePart(context.state, hello.worker_id(), cursor.trial_id(), cursor.fence());
+    if (!part) continue;
+    *welcome.add_cursors() = cursor;
+    uint64_t& taken = part.live->taken[cursor.rank()];
+    taken = std::max(taken, cursor.sequence());
   }
   Send(context, hello.worker_id(), std::move(message));
 }
@@ -77,12 +86,12 @@ void ReconcileMissing(Context& context, const std::string& worker_id, v1::Trial&
 
 }  // namespace
 
-void Reconcile(Context& context, const v1::Hello& hello) {
-  const std::string& worker_id = hello.worker_id();
+void Reconcile(Context& context, const WorkerConnected& event) {
+  const std::string& worker_id = event.hello.worker_id();
   context.state.workers.at(worker_id).leftovers.clear();
-  SendWelcome(context, hello);
+  SendWelcome(context, event);
   std::set<state::FenceKey> present;
-  for (const v1::AttemptStatus& status : hello.attempts()) {
+  for (const v1::AttemptStatus& status : event.hello.attempts()) {
     present.insert(state::KeyOf(status.fence()));
     ReconcilePresent(context, worker_id, status);
   }

@@ -11,10 +11,12 @@
 #pragma once
 
 #include "coordinator/control/context.h"
+#include "coordinator/control/event.h"
 
 namespace mixln::coordinator::control {
 
-// Sends Welcome, and then what follows from the table.
-void Reconcile(Context& context, const v1::Hello& hello);
+// Sends Welcome, from whose cursors on the worker says its ranks' events, and then what follows from the
+// table.
+void Reconcile(Context& context, const WorkerConnected& event);
 
 }  // namespace mixln::coordinator::control

@@ -76,6 +76,11 @@ absl::Status Apply(Context& context, const RankEventsReceived& event) {
   return status.ok() ? OnRankEvents(context, event) : status;
 }
 
+absl::Status Apply(Context& context, const StoodStill& event) {
+  AllowForStandstill(context, event);
+  return absl::OkStatus();
+}
+
 absl::Status Apply(Context& context, const Tick&) {
   RunTimers(context);
   return absl::OkStatus();

@@ -75,6 +75,12 @@ void CheckAttempt(Context& context, v1::Trial& trial) {
 
 }  // namespace
 
+void AllowForStandstill(Context& context, const StoodStill& event) {
+  context.state.leases_hold_until = context.now.steady + context.options.reconnect_grace;
+  for (auto& [trial_id, live] : context.state.live) live.deadline = live.deadline + event.gap;
+  for (auto& [trial_id, until] : context.state.checkpoint_until) until = until + event.gap;
+}
+
 void RunTimers(Context& context) {
   ExpireLeases(context);
   DeleteOldArtifacts(context);

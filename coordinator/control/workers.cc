@@ -149,7 +149,7 @@ absl::Status OnConnected(Context& context, const WorkerConnected& event) {
   SetWorkerState(context, record, StandingOf(record.worker, /*hands_back=*/false));
   context.decision.changes.workers.insert(hello.worker_id());
   context.place = true;
-  Reconcile(context, hello);
+  Reconcile(context, event);
   TellDeletions(context, hello.worker_id());
   return absl::OkStatus();
 }
@@ -195,6 +195,7 @@ absl::Status OnHeartbeat(Context& context, const HeartbeatReceived& event) {
 }
 
 void ExpireLeases(Context& context) {
+  if (context.now.steady < context.state.leases_hold_until) return;
   for (auto& [id, record] : context.state.workers) {
     if (record.worker.state() == v1::WORKER_STATE_LOST || record.lease_expiry > context.now.steady) continue;
     const bool restarted = record.worker.state() == v1::WORKER_STATE_UNKNOWN;

@@ -27,7 +27,8 @@ absl::Status OnHeartbeat(Context& context, const HeartbeatReceived& event);
 // OK when `session` is the worker's live one; else ABORTED, and the stream is to be closed.
 absl::Status CheckSession(Context& context, const std::string& worker_id, uint64_t session);
 
-// Workers whose lease has run out are LOST, and so are their parts of attempts.
+// Workers whose lease has run out are LOST, and so are their parts of attempts; none while leases hold
+// because the coordinator stood still.
 void ExpireLeases(Context& context);
 
 // Ids of the trials whose live attempt has a part on the worker that has not ended.

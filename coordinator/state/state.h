@@ -38,6 +38,7 @@ struct LiveAttempt {
   v1::Fence fence;
   std::map<std::string, v1::AttemptPhase> phases;  // by worker id, as last said by it
   std::set<std::string> finished;                  // workers all of whose ranks exited 0
+  std::map<int32_t, uint64_t> taken;               // by rank: sequence number of its last event taken in
   base::Time deadline;                             // steady clock: when starting or stopping takes too long
   std::optional<base::Time> running_since;         // steady clock: when training time began to count
   base::Time progress_stored;      // steady clock: when the trial's row was last written for progress
@@ -54,6 +55,7 @@ struct State {
   std::map<std::string, WorkerRecord> workers;  // by id
   // Never stored.
   std::set<std::string> pending;            // ids of the trials that are PENDING, as their rows say
+  base::Time leases_hold_until;             // steady clock: no lease runs out before; see StoodStill
   std::map<std::string, LiveAttempt> live;  // by trial id
   std::map<std::string, base::Time>
       not_before;  // steady clock: until when a trial is not tried again, by trial id

@@ -138,7 +138,9 @@ absl::Status Loop::Load() {
   auto loaded = store_.Load();
   if (!loaded.ok()) return loaded.status();
   state_ = std::move(*loaded);
-  control::Recover(state_, options_.clock(), options_.control);
+  const base::Now now = options_.clock();
+  round_begin_ = now.steady;
+  control::Recover(state_, now, options_.control);
   published_.Reset(state_);
   return absl::OkStatus();
 }
@@ -208,12 +210,21 @@ absl::Status Loop::Commit(Round& round) {
   return absl::OkStatus();
 }
 
+void Loop::NoticeStandstill(Round& round, base::Time steady) {
+  const base::Duration gap = steady - std::exchange(round_begin_, steady);
+  if (gap < options_.control.lease / 2) return;
+  spdlog::warn("stood still for {:.0f} s (its machine, or its disk): workers have {:.0f} s to be heard again",
+               base::ToSeconds(gap), base::ToSeconds(options_.control.reconnect_grace));
+  round.events.emplace_back(control::StoodStill{gap});
+}
+
 void Loop::Process(std::deque<Pending> batch, bool tick) {
   if (!batch.empty()) base::failpoint::Hit("coordinator.events");
   const base::Now now = options_.clock();
   const Rollback before(state_);
   Round round;
   for (auto& pending : batch) round.events.push_back(std::move(pending.event));
+  NoticeStandstill(round, now.steady);
   if (tick) round.events.emplace_back(control::Tick{});
   for (auto& event : round.events) {
     round.decisions.push_back(Decide(event, now));

@@ -86,7 +86,7 @@ class Loop {
     std::chrono::steady_clock::time_point arrival;
   };
 
-  // One batch, a tick at its end included, and what the core decided about each event of it.
+  // One batch, the loop's own events at its end included, and what the core decided about each of them.
   struct Round {
     std::vector<coordinator::control::Event> events;
     std::vector<coordinator::control::Decision> decisions;
@@ -96,6 +96,8 @@ class Loop {
   void Run();
   std::deque<Pending> TakeBatch();
   void Process(std::deque<Pending> batch, bool tick);
+  // Adds StoodStill if the last round began longer ago than any round should take.
+  void NoticeStandstill(Round& round, base::Time steady);
   // Steps the core through the event, or refuses it.
   coordinator::control::Decision Decide(coordinator::control::Event& event, base::Now now);
   // After the batch was taken back: decides each event anew, and refuses what would change a row.
@@ -112,6 +114,7 @@ class Loop {
   const Options options_;
   // The thread's.
   coordinator::state::State state_;
+  base::Time round_begin_;      // steady clock: of the last round
   absl::Status full_;           // OK, or why commits fail at present
   std::set<uint64_t> refused_;  // sessions whose words were refused, until they have ended
 

@@ -23,7 +23,8 @@ const prometheus::Histogram::BucketBoundaries kWait = {1,    3,    10,    30,   
 // docs/metrics.md says what each is.
 constexpr const char* kRefusals[] = {"invalid_request", "malformed",     "oversized",   "out_of_order",
                                      "version",         "other_cluster", "newer_term",  "older_worker",
-                                     "same_worker",     "stale_session", "stale_fence", "wrong_rank"};
+                                     "same_worker",     "stale_session", "stale_fence", "wrong_rank",
+                                     "identity"};
 
 template <typename Builder>
 auto& Family(Builder builder, prometheus::Registry& registry, const std::string& name,

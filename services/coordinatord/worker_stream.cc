@@ -85,15 +85,36 @@ void WorkerStream::Take(const v1::WorkerMessage& message) {
   }
 }
 
+absl::StatusOr<std::vector<v1::EventAck>> WorkerStream::ReadCursors(const v1::Hello& hello) {
+  std::vector<v1::EventAck> cursors;
+  for (const auto& attempt : hello.attempts()) {
+    for (const int32_t rank : attempt.ranks()) {
+      const auto sequence = context_.curves.Cursor(attempt.trial_id(), attempt.fence(), rank);
+      if (!sequence.ok()) return sequence.status();
+      auto& cursor = cursors.emplace_back();
+      cursor.set_trial_id(attempt.trial_id());
+      *cursor.mutable_fence() = attempt.fence();
+      cursor.set_rank(rank);
+      cursor.set_sequence(*sequence);
+    }
+  }
+  return cursors;
+}
+
 void WorkerStream::Greet(const v1::Hello& hello) {
   if (!certified_id_.empty() && hello.worker_id() != certified_id_) {
-    Close(absl::PermissionDeniedError(absl::StrCat("worker ", hello.worker_id(),
-                                                   " shows the certificate of worker ", certified_id_,
-                                                   ": a worker is called as its certificate says")));
+    return Refuse("identity", absl::PermissionDeniedError(absl::StrCat(
+                                  "worker ", hello.worker_id(), " shows the certificate of worker ",
+                                  certified_id_, ": a worker is called as its certificate says")));
+  }
+  auto cursors = ReadCursors(hello);
+  if (!cursors.ok()) {
+    Close(absl::UnavailableError(
+        absl::StrCat("cursors cannot be read: ", std::string(cursors.status().message()))));
     return;
   }
   worker_id_ = hello.worker_id();
-  context_.loop.Submit(control::WorkerConnected{.session = session_, .hello = hello},
+  context_.loop.Submit(control::WorkerConnected{session_, hello, std::move(*cursors)},
                        [self = shared_from_this()](const Loop::Answer& answer) {
                          if (answer.close_session || !answer.outcome.ok()) {
                            self->Close(answer.outcome);
@@ -120,7 +141,9 @@ void WorkerStream::Handle(const v1::WorkerMessage& message) {
     case v1::WorkerMessage::kHello:
       Refuse("out_of_order", absl::InvalidArgumentError("a second Hello on one stream"));
       break;
-    case v1::WorkerMessage::MESSAGE_NOT_SET: ReadNext(); break;
+    case v1::WorkerMessage::MESSAGE_NOT_SET:
+      Refuse("malformed", absl::InvalidArgumentError("a message that says nothing"));
+      break;
   }
 }
 
@@ -156,28 +179,7 @@ void WorkerStream::Record(const v1::EventBatch& batch) {
   Submit(control::RankEventsReceived{session_, worker_id_, batch}, accepted);
 }
 
-absl::Status WorkerStream::FillCursors(v1::Welcome& welcome) {
-  for (const auto& attempt : welcome.keep()) {
-    for (const int32_t rank : attempt.ranks()) {
-      const auto cursor = context_.curves.Cursor(attempt.trial_id(), attempt.fence(), rank);
-      if (!cursor.ok()) return cursor.status();
-      auto* out = welcome.add_cursors();
-      out->set_trial_id(attempt.trial_id());
-      *out->mutable_fence() = attempt.fence();
-      out->set_rank(rank);
-      out->set_sequence(*cursor);
-    }
-  }
-  return absl::OkStatus();
-}
-
 void WorkerStream::Send(v1::CoordinatorMessage message) {
-  if (message.has_welcome()) {
-    if (const auto status = FillCursors(*message.mutable_welcome()); !status.ok()) {
-      Close(absl::UnavailableError(absl::StrCat("cursors cannot be read: ", std::string(status.message()))));
-      return;
-    }
-  }
   grpc::ByteBuffer bytes;
   bool own_buffer = false;
   grpc::SerializationTraits<v1::CoordinatorMessage>::Serialize(message, &bytes, &own_buffer);

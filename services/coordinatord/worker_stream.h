@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "services/coordinatord/worker_session_service.h"
 
@@ -38,8 +39,8 @@ class WorkerStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void Record(const v1::EventBatch& batch);
   // Submits an event; afterwards reads on, or ends the stream if the core wants that.
   void Submit(coordinator::control::Event event, std::function<void()> accepted = nullptr);
-  // Puts what is on disk of each kept attempt's ranks into the greeting.
-  absl::Status FillCursors(v1::Welcome& welcome);
+  // What is on disk of each rank that the worker has.
+  absl::StatusOr<std::vector<v1::EventAck>> ReadCursors(const v1::Hello& hello);
   void ReadNext();
   void Send(v1::CoordinatorMessage message);
   // Counts bad input and ends the stream.

@@ -18,6 +18,7 @@ SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrang
 KILLS = 12  # in one storm
 CELLS = {"train.seed": [0, 1, 2, 3, 4, 5]}
 STEPS = 120
+LONG_STEPS = 600  # longer than a standstill
 LEASE_SECONDS = 2
 WORKERS = ("east", "west")
 # A rank that is killed costs a retry, until its trial makes progress.
@@ -60,6 +61,16 @@ class RandomKills(ChaosTest):
             if pids:
                 os.kill(rng.choice(pids), signal.SIGKILL)
         return victim
+
+    def test_promise_2_a_coordinator_that_stands_still_loses_nobody(self):
+        cells = {"train.seed": [0, 1, 2, 3]}  # all of them train when it happens
+        calm = self.cluster.calm_numbers(parameters=cells, steps=LONG_STEPS)
+        self.cluster.submit("still", parameters=cells, steps=LONG_STEPS)
+        wait_until(lambda: all(trial["checkpoints"] for trial in self.cluster.trials("still").values()), "checkpoints of all")
+        self.stall(self.cluster.coordinator, 2 * LEASE_SECONDS)
+        self.cluster.follow("still")
+        self.check(self.cluster, "still", calm, "a coordinator that stood still")
+        self.assertEqual([len(trial["attempts"]) for trial in self.cluster.trials("still").values()], [1, 1, 1, 1])
 
     def test_promises_1_2_and_7_in_storms(self):
         calm = self.cluster.calm_numbers(parameters=CELLS, steps=STEPS, more=PATIENT)

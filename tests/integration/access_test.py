@@ -102,6 +102,14 @@ class Access(unittest.TestCase):
                         seen += 1
         self.assertGreater(seen, 7 * 20)
 
+    def test_a_worker_is_called_as_its_certificate_says(self):
+        hello = api.message("Hello", worker_id="gpu-2", instance=1)
+        code, words = self.call(self.channel(self.certs.issue("worker", "gpu-1")), "WorkerSessionService", "Connect", hello=hello)
+        self.assertEqual(code, grpc.StatusCode.PERMISSION_DENIED)
+        self.assertIn("worker gpu-2 shows the certificate of worker gpu-1", words)
+        self.assertIn('mixln_refused_total{reason="identity"} 1\n', self.cluster.metrics(self.cluster.coordinator))
+        self.assertFalse(self.cluster.json("nodes").get("workers"))
+
     def test_promise_12_without_an_identity_nothing_is_answered(self):
         self.certs.sign("nobody", "root/nobody", 1)  # of the right authority, but for no role there is
         ended = self.new_token("admin", "ended", "--days=-2")

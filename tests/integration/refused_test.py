@@ -16,7 +16,8 @@ sys.path.append(str(pathlib.Path(ROOT) / "tests" / "bench" / "control_plane"))
 from api import MESSAGES, message, method  # noqa: E402
 
 CONNECT = "/mixln.v1.WorkerSessionService/Connect"
-FAST = ("--lease-seconds", "3", "--heartbeat-seconds", "1")
+PATIENT = ("--lease-seconds", "60")  # no lease of a worker that says nothing more runs out in a test
+HEARD = ("state", "connect_time", "heartbeat_time")  # what changes in a worker's row as it comes and goes
 
 
 class Stream:
@@ -52,7 +53,7 @@ class Stream:
 
 class Refused(unittest.TestCase):
     def setUp(self):
-        self.cluster = self.enterContext(Cluster(*FAST))
+        self.cluster = self.enterContext(Cluster(*PATIENT))
         self.channel = self.enterContext(grpc.insecure_channel(f"127.0.0.1:{self.cluster.port}"))
         self.version = json.loads(self.cluster.ctl("version", "-o", "json").stdout)["client"]
         self.streams = []
@@ -78,11 +79,19 @@ class Refused(unittest.TestCase):
         text = self.cluster.metrics(self.cluster.coordinator)
         return {reason: float(value) for reason, value in re.findall(r'(?m)^mixln_refused_total\{reason="(\w+)"\} (\S+)$', text)}
 
+    def rows(self, database, *queries):
+        with contextlib.closing(sqlite3.connect(f"file:{self.cluster.coordinator_folder}/{database}?mode=ro", uri=True)) as db:
+            return [db.execute(query).fetchall() for query in queries]
+
     def state(self):
-        """All sweeps and trials, and who the workers are, as on disk."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.cluster.coordinator_folder}/state.db?mode=ro", uri=True)) as db:
-            return [db.execute(query).fetchall() for query in ("select id, object from sweeps", "select id, object from trials",
-                                                               "select id, hostname from workers")]
+        """All that is on disk: sweeps, trials, curves, and the workers but for when they were heard."""
+        *trials, workers = self.rows("state.db", "select * from sweeps", "select * from trials", "select object from workers")
+        curves = self.rows("metrics.db", "select * from points", "select * from cursors")
+        parsed = [MESSAGES["mixln.v1.Worker"].FromString(worker) for (worker,) in workers]
+        for worker in parsed:
+            for field in HEARD:
+                worker.ClearField(field)
+        return trials, curves, parsed
 
     @contextlib.contextmanager
     def expect(self, reason):
@@ -155,6 +164,58 @@ class Refused(unittest.TestCase):
         with self.expect("stale_fence"):  # of a trial that nobody knows
             stream.send(report=message("AttemptReport", trial_id="nobody-0", fence=reserve.fence, phase="ATTEMPT_PHASE_RUNNING"))
             self.assertEqual(stream.receive_until("stop").trial_id, "nobody-0")
+
+    def test_events_after_a_gap(self):
+        self.submit("gap")
+        stream, _ = self.connect()
+        reserve = stream.receive_until("reserve")
+        attempt = {"trial_id": reserve.trial_id, "fence": reserve.fence}
+
+        def say(*numbers, loss=1.0):
+            done = [message("RankEvent", sequence=n, step=n, step_done=message("StepDone", loss=loss)) for n in numbers]
+            stream.send(events=message("EventBatch", **attempt, events=done))
+
+        say(1)
+        self.assertEqual(stream.receive_until("event_ack").sequence, 1)
+        counts, state = self.counts(), self.state()
+        say(1, loss=7.0)  # again: no mistake, and nothing new
+        self.assertEqual(stream.receive_until("event_ack").sequence, 1)
+        self.assertEqual((self.counts(), self.state()), (counts, state))
+        for instance, numbers in enumerate(((3,), (2, 4)), start=2):
+            with self.expect("out_of_order"):
+                say(*numbers)
+                self.assert_ended(stream, grpc.StatusCode.INVALID_ARGUMENT, "came after event")
+            running = message("AttemptStatus", **attempt, phase="ATTEMPT_PHASE_RUNNING", ranks=[0])
+            stream, welcome = self.connect(instance=instance, attempts=[running])
+            self.assertEqual([cursor.sequence for cursor in welcome.cursors], [1])
+        say(2, 3)
+        self.assertEqual(stream.receive_until("event_ack").sequence, 3)
+        curve = method(self.channel, "TrialService", "GetCurve")(message("GetCurveRequest", trial_id=reserve.trial_id, metric="loss"))
+        self.assertEqual((list(curve.steps), list(curve.values)), ([1, 2, 3], [1.0, 1.0, 1.0]))
+
+    def test_a_message_that_says_nothing(self):
+        stream, _ = self.connect()
+        with self.expect("malformed"):
+            stream.send(raw=b"")
+            self.assert_ended(stream, grpc.StatusCode.INVALID_ARGUMENT, "says nothing")
+
+    def test_words_of_a_stream_that_a_newer_one_has_replaced(self):
+        """They count when the loop has them in its hands as the newer stream is accepted: tried until it has."""
+        stream, _ = self.connect()
+        counts, before = self.counts(), self.state()
+        for instance in range(2, 200):
+            for sequence in range(1, 20):
+                stream.send(heartbeat=message("Heartbeat", sequence=sequence))
+            newer, _ = self.connect(instance=instance)
+            self.assertEqual(stream.ended()[0], grpc.StatusCode.ABORTED)
+            stream = newer
+            if self.counts() != counts:
+                break
+        self.assertEqual(self.counts(), {**counts, "stale_session": 1})
+        (worker,) = self.state()[2]
+        self.assertEqual(worker.instance, instance)
+        before[2][0].instance = instance
+        self.assertEqual(self.state(), before)
 
     def submit(self, name):
         """Before any stream is open: gRPC's Python does not like forks beside one."""

@@ -7,9 +7,9 @@ FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5", "--reconnect-grace
 MIN_STEPS, STEPS = 10, 1500
 
 
-def search_text(name, source):
+def search_text(name, source, rates=(1e-7, 1e-3, 2e-3, 4e-3), steps=STEPS):
     """A learning rate that cannot learn anything and some that can, a thousand times apart."""
-    text = sweep_text(name, source, {"train.lr": [1e-7, 1e-3, 2e-3, 4e-3], "train.seed": [0]}, steps=STEPS)
+    text = sweep_text(name, source, {"train.lr": rates, "train.seed": [0]}, steps=steps)
     return text.replace("  sweep:\n", f"  sweep:\n    strategy: asha\n    asha: {{min_steps: {MIN_STEPS}, reduction_factor: 2}}\n")
 
 
@@ -40,6 +40,21 @@ class Search(unittest.TestCase):
         self.assertRegex(results, r"★.*1 succeeded")
         described = self.cluster.ctl("describe", "sweep", "asha").stdout
         self.assertRegex(described, r"Search: +asha, one trial in 2 goes on from step 10")
+
+    def test_a_pruned_trial_that_is_resumed_trains_to_the_end_as_a_new_one(self):
+        self.cluster.start_worker("worker", "--slots", "1")  # so that the one that learns is first at the rung
+        self.cluster.ctl("submit", self.cluster.write("again.yaml", search_text("again", self.corpus, rates=(1e-3, 1e-7), steps=60)))
+        self.cluster.ctl("wait", "again", "--timeout", "300")
+        pruned = self.cluster.trial("again-1")
+        self.assertEqual(pruned["state"], "TRIAL_STATE_PRUNED")
+        self.cluster.ctl("resume", "again-1")
+        self.cluster.ctl("wait", "again", "--timeout", "300")
+        resumed = self.cluster.trial("again-2")
+        self.assertEqual((resumed["state"], resumed["retry_of"]), ("TRIAL_STATE_SUCCEEDED", "again-1"))
+        self.assertEqual(int(resumed["progress"]["step"]), 60)
+        self.assertEqual(int(resumed["attempts"][0]["resume_step"]), int(pruned["checkpoints"][-1]["step"]))
+        self.assertGreaterEqual(int(resumed["attempts"][0]["resume_step"]), MIN_STEPS)
+        self.assertEqual(self.cluster.trial("again-1"), pruned, "the pruned one is what it was")
 
     def test_a_dry_run_shows_the_cells_that_are_then_trained(self):
         text = sweep_text("draws", self.corpus, {}).replace(

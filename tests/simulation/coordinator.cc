@@ -163,7 +163,7 @@ void Coordinator::Handle(uint64_t number, const v1::WorkerMessage& message) {
   switch (message.message_case()) {
     case v1::WorkerMessage::kHello:
       session.worker_id = message.hello().worker_id();
-      Submit(number, control::WorkerConnected{number, message.hello()}, [] {});
+      Submit(number, control::WorkerConnected{number, message.hello(), ReadCursors(message.hello())}, [] {});
       break;
     case v1::WorkerMessage::kHeartbeat:
       Submit(number, control::HeartbeatReceived{number, session.worker_id, message.heartbeat()}, [] {});
@@ -177,6 +177,20 @@ void Coordinator::Handle(uint64_t number, const v1::WorkerMessage& message) {
       break;
     default: break;
   }
+}
+
+std::vector<v1::EventAck> Coordinator::ReadCursors(const v1::Hello& hello) {
+  std::vector<v1::EventAck> cursors;
+  for (const v1::AttemptStatus& attempt : hello.attempts()) {
+    for (const int32_t rank : attempt.ranks()) {
+      v1::EventAck& cursor = cursors.emplace_back();
+      cursor.set_trial_id(attempt.trial_id());
+      *cursor.mutable_fence() = attempt.fence();
+      cursor.set_rank(rank);
+      cursor.set_sequence(cursors_[{attempt.trial_id(), attempt.fence().epoch(), rank}]);
+    }
+  }
+  return cursors;
 }
 
 void Coordinator::Unfence(control::Event& event) const {
@@ -223,18 +237,6 @@ void Coordinator::Record(uint64_t number, const v1::EventBatch& batch) {
 void Coordinator::Send(uint64_t number, v1::CoordinatorMessage message) {
   const auto found = sessions_.find(number);
   if (found == sessions_.end()) return;
-  if (message.has_welcome()) {
-    v1::Welcome& welcome = *message.mutable_welcome();
-    for (const v1::AttemptStatus& attempt : welcome.keep()) {
-      for (const int32_t rank : attempt.ranks()) {
-        v1::EventAck& cursor = *welcome.add_cursors();
-        cursor.set_trial_id(attempt.trial_id());
-        *cursor.mutable_fence() = attempt.fence();
-        cursor.set_rank(rank);
-        cursor.set_sequence(cursors_[{attempt.trial_id(), attempt.fence().epoch(), rank}]);
-      }
-    }
-  }
   const Receiver receiver = found->second.receiver;
   found->second.stream->Send(kCoordinator, [receiver, message = std::move(message)] { receiver(message); });
 }

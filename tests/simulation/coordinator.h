@@ -95,6 +95,7 @@ class Coordinator {
   void Handle(uint64_t number, const v1::WorkerMessage& message);
   void Submit(uint64_t number, coordinator::control::Event event, std::function<void()> accepted);
   void Record(uint64_t number, const v1::EventBatch& batch);
+  std::vector<v1::EventAck> ReadCursors(const v1::Hello& hello);
   void Send(uint64_t number, v1::CoordinatorMessage message);
   void Close(uint64_t number);
   void Gone(uint64_t number);

@@ -176,6 +176,16 @@ TEST_F(SingleTest, ACrashIsTriedAgainAfterABackoffUntilTheRetriesAreUsedUp) {
   EXPECT_EQ(c_.Trial("s-0").reason(), "trainer crash: no luck (after 2 retries without progress)");
 }
 
+TEST_F(SingleTest, AStandstillOfTheCoordinatorIsNotTimeToStart) {
+  c_.options.lease = base::Seconds(10000);
+  c_.Beat("a", {});
+  c_.StandStill(300);
+  c_.Pass(119);
+  EXPECT_EQ(c_.StateOf("s-0"), v1::TRIAL_STATE_STARTING);
+  c_.Pass(1);
+  EXPECT_EQ(c_.LastAttempt("s-0").cause(), v1::FAILURE_CAUSE_START_TIMEOUT);
+}
+
 TEST_F(SingleTest, AcceptedProgressResetsTheCount) {
   c_.RunOn("a", "s-0");
   c_.Trial("s-0").set_retries(2);

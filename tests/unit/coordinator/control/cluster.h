@@ -1,6 +1,7 @@
 // A coordinator in a test's hands: its state, its clock, and short ways to make things happen to it.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct Cluster {
   Options options;
   Decision last;
   uint64_t sessions = 0;
+  std::map<state::FenceKey, uint64_t> events;  // that rank 0 of an attempt has recorded; all are on disk
 
   Cluster() {
     state.cluster_id = "cluster";
@@ -30,6 +32,14 @@ struct Cluster {
   const Decision& Pass(double seconds) {
     now.steady = now.steady + base::Seconds(seconds);
     now.wall = now.wall + base::Seconds(seconds);
+    return Happen(Tick{});
+  }
+
+  // The coordinator's machine is suspended for so long.
+  const Decision& StandStill(double seconds) {
+    now.steady = now.steady + base::Seconds(seconds);
+    now.wall = now.wall + base::Seconds(seconds);
+    Happen(StoodStill{base::Seconds(seconds)});
     return Happen(Tick{});
   }
 
@@ -71,7 +81,12 @@ struct Cluster {
     return Happen(Sweep(name, cells, ranks));
   }
   const Decision& Connect(const std::string& worker, int slots) { return Connect(Hello(worker, slots)); }
-  const Decision& Connect(const v1::Hello& hello) { return Happen(WorkerConnected{++sessions, hello}); }
+  const Decision& Connect(const v1::Hello& hello) {
+    WorkerConnected event{++sessions, hello};
+    for (const v1::AttemptStatus& attempt : hello.attempts())
+      event.cursors.push_back(Cursor(attempt, events[state::KeyOf(attempt.fence())]));
+    return Happen(event);
+  }
   const Decision& Disconnect(const std::string& worker) {
     return Happen(WorkerDisconnected{SessionOf(worker), worker});
   }
@@ -135,13 +150,26 @@ struct Cluster {
     return Happen(event);
   }
 
+  // What rank 0 records next.
   RankEventsReceived Batch(const std::string& worker, const std::string& trial,
-                           const std::vector<v1::RankEvent>& events) const {
+                           const std::vector<v1::RankEvent>& recorded) {
     RankEventsReceived event{SessionOf(worker), worker, {}};
     event.batch.set_trial_id(trial);
     *event.batch.mutable_fence() = LastAttempt(trial).fence();
-    for (const v1::RankEvent& rank_event : events) *event.batch.add_events() = rank_event;
+    for (const v1::RankEvent& rank_event : recorded) {
+      v1::RankEvent& added = *event.batch.add_events();
+      added = rank_event;
+      added.set_sequence(++events[state::KeyOf(event.batch.fence())]);
+    }
     return event;
+  }
+  // Of rank 0.
+  static v1::EventAck Cursor(const v1::AttemptStatus& attempt, uint64_t sequence) {
+    v1::EventAck cursor;
+    cursor.set_trial_id(attempt.trial_id());
+    *cursor.mutable_fence() = attempt.fence();
+    cursor.set_sequence(sequence);
+    return cursor;
   }
 
   static v1::RankEvent StepDone(int64_t step, double loss) {

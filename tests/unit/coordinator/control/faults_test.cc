@@ -26,6 +26,7 @@ struct Part {
   int world_size = 1;
   int64_t step = 0;
   int64_t saved = 0;
+  uint64_t events = 0;  // said
 };
 
 struct ModelWorker {
@@ -89,7 +90,11 @@ class FaultModel {
       return;
     }
     EXPECT_GE(state_.last_epoch, epoch_before);
+    EXPECT_NE(decision.refused, "out_of_order") << decision.outcome;
     Store(decision.changes);
+    const auto* events = std::get_if<RankEventsReceived>(&event);
+    if (events != nullptr && decision.outcome.ok())
+      curves_[state::KeyOf(events->batch.fence())] = events->batch.events().rbegin()->sequence();
     for (const Command& command : decision.commands) {
       for (ModelWorker& worker : workers_) {
         if (worker.id == command.worker_id && worker.session == command.session)
@@ -171,6 +176,10 @@ class FaultModel {
       std::set<state::FenceKey> keep;
       for (const v1::AttemptStatus& status : message.welcome().keep())
         keep.insert(state::KeyOf(status.fence()));
+      for (const v1::EventAck& cursor : message.welcome().cursors()) {
+        const auto part = worker.parts.find(state::KeyOf(cursor.fence()));
+        if (part != worker.parts.end()) part->second.events = cursor.sequence();
+      }
       for (auto& [fence, part] : std::map(worker.parts)) {
         if (!keep.contains(fence) && part.status.phase() == v1::ATTEMPT_PHASE_ENDED)
           worker.parts.erase(fence);
@@ -222,8 +231,10 @@ class FaultModel {
       RankEventsReceived event{worker.session, worker.id, {}};
       event.batch.set_trial_id(part.status.trial_id());
       *event.batch.mutable_fence() = part.status.fence();
-      *event.batch.add_events() = Cluster::StepDone(part.step, 1.0);
-      *event.batch.add_events() = Cluster::Checkpoint(part.step);
+      for (v1::RankEvent done : {Cluster::StepDone(part.step, 1.0), Cluster::Checkpoint(part.step)}) {
+        done.set_sequence(++part.events);
+        *event.batch.add_events() = std::move(done);
+      }
       part.saved = part.step;
       Happen(event);
     }
@@ -264,7 +275,10 @@ class FaultModel {
     worker.session = ++sessions_;
     worker.inbox.clear();
     const uint64_t session = worker.session;
-    Happen(WorkerConnected{session, hello});
+    WorkerConnected connected{session, hello};
+    for (const v1::AttemptStatus& status : hello.attempts())
+      connected.cursors.push_back(Cluster::Cursor(status, curves_[state::KeyOf(status.fence())]));
+    Happen(connected);
     const auto known = state_.workers.find(worker.id);
     if (known == state_.workers.end() || known->second.session != session) Break(worker);  // refused
   }
@@ -306,6 +320,10 @@ class FaultModel {
       ++stored_.term;
       Load();
     }
+    if (faulty && Chance(0.01)) {  // the coordinator's machine is suspended
+      now_.steady = now_.steady + base::Seconds(60);
+      Happen(StoodStill{base::Seconds(60)});
+    }
     for (ModelWorker& worker : workers_) {
       if (faulty) Disturb(worker);
       if (worker.session == 0 && Chance(faulty ? 0.15 : 1)) Connect(worker);
@@ -325,6 +343,7 @@ class FaultModel {
   base::Now now_{.steady = {1'000'000'000}, .wall = {1'700'000'000'000'000}};
   state::State state_;
   state::State stored_;
+  std::map<state::FenceKey, uint64_t> curves_;  // the last event of rank 0 on disk
   std::vector<ModelWorker> workers_;
   std::map<std::string, v1::TrialState> ended_;
   uint64_t sessions_ = 0;

@@ -89,6 +89,7 @@ TEST_F(WorkerTest, AMessageOfAReplacedSessionChangesNothing) {
   Return({c_.Status("s-0", v1::ATTEMPT_PHASE_RUNNING)});
   c_.Happen(old);
   EXPECT_EQ(c_.last.outcome.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(c_.last.refused, "stale_session");
   EXPECT_EQ(c_.StateOf("s-0"), v1::TRIAL_STATE_RUNNING);
 }
 
@@ -184,6 +185,23 @@ TEST_F(WorkerTest, AWorkerThatDoesNotComeBackAfterARestartIsLost) {
               HasSubstr("did not come back after the coordinator's restart"));
 }
 
+TEST_F(WorkerTest, NobodyIsLostBecauseTheCoordinatorStoodStillUntilTheyHadTimeToComeBack) {
+  c_.StandStill(3600);
+  c_.Pass(29);
+  EXPECT_EQ(c_.state.workers.at("a").worker.state(), v1::WORKER_STATE_READY);
+  EXPECT_EQ(c_.StateOf("s-0"), v1::TRIAL_STATE_RUNNING);
+  c_.Pass(1);
+  EXPECT_EQ(c_.state.workers.at("a").worker.state(), v1::WORKER_STATE_LOST);
+}
+
+TEST_F(WorkerTest, AStreamThatEndedWhileTheCoordinatorStoodStillIsNotInTheNextOnesWay) {
+  c_.StandStill(3600);  // nobody told that the old one has ended
+  Return({c_.Status("s-0", v1::ATTEMPT_PHASE_RUNNING)}, 1);
+  EXPECT_THAT(c_.SentTo("a"), ElementsAre("welcome keep=1"));
+  EXPECT_EQ(c_.last.replaced_session, 1U);
+  EXPECT_EQ(c_.Trial("s-0").attempts_size(), 1);
+}
+
 TEST_F(WorkerTest, TheNewestTwoCheckpointsAreKeptAndOlderOnesDeleted) {
   c_.Happen(c_.Batch("a", "s-0", {Cluster::Checkpoint(10), Cluster::Checkpoint(20)}));
   EXPECT_THAT(c_.last.commands, IsEmpty());
@@ -202,6 +220,83 @@ TEST_F(WorkerTest, TheSameBatchTwiceChangesNothing) {
   EXPECT_EQ(c_.Trial("s-0").SerializeAsString(), once);
   EXPECT_TRUE(c_.last.changes.empty());
   EXPECT_THAT(c_.last.commands, IsEmpty());
+}
+
+TEST_F(WorkerTest, StepsThatAreSaidAgainMoveNothingBack) {
+  const RankEventsReceived first =
+      c_.Batch("a", "s-0", {Cluster::StepDone(1, 5.0), Cluster::StepDone(2, 4.0)});
+  RankEventsReceived second = c_.Batch("a", "s-0", {Cluster::StepDone(3, 3.0)});
+  c_.Happen(first);
+  c_.Happen(second);
+  c_.Happen(first);
+  EXPECT_TRUE(c_.last.outcome.ok()) << "their curves may not be on disk yet";
+  EXPECT_EQ(c_.Trial("s-0").progress().step(), 3);
+  EXPECT_EQ(c_.Trial("s-0").progress().loss(), 3.0);
+
+  // One batch of events that are known and one that is new.
+  const RankEventsReceived third = c_.Batch("a", "s-0", {Cluster::StepDone(4, 2.0)});
+  second.batch.mutable_events()->MergeFrom(third.batch.events());
+  c_.Happen(second);
+  EXPECT_EQ(c_.Trial("s-0").progress().step(), 4);
+}
+
+TEST_F(WorkerTest, EventsAfterAGapChangeNothingAndEndTheStream) {
+  c_.Happen(c_.Batch("a", "s-0", {Cluster::StepDone(1, 5.0)}));
+  const RankEventsReceived missing = c_.Batch("a", "s-0", {Cluster::StepDone(2, 4.0)});
+  const RankEventsReceived after = c_.Batch("a", "s-0", {Cluster::StepDone(3, 3.0), Cluster::Checkpoint(3)});
+  RankEventsReceived torn = missing;
+  *torn.batch.add_events() = after.batch.events(1);
+  const std::string before = c_.Trial("s-0").SerializeAsString();
+  for (const RankEventsReceived& batch : {after, torn}) {
+    c_.Happen(batch);
+    EXPECT_EQ(c_.last.outcome.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(c_.last.refused, "out_of_order");
+    EXPECT_TRUE(c_.last.close_session);
+    EXPECT_TRUE(c_.last.changes.empty());
+    EXPECT_EQ(c_.Trial("s-0").SerializeAsString(), before);
+  }
+  c_.Happen(missing);
+  c_.Happen(after);
+  EXPECT_EQ(c_.Trial("s-0").progress().step(), 3);
+  EXPECT_EQ(c_.Trial("s-0").checkpoints_size(), 1);
+}
+
+TEST_F(WorkerTest, EachRanksEventsAreCountedByThemselves) {
+  v1::RankPlacement second = c_.LastAttempt("s-0").ranks(0);
+  second.set_rank(1);
+  *c_.Trial("s-0").mutable_attempts(0)->add_ranks() = second;
+  RankEventsReceived of_one = c_.Batch("a", "s-0", {Cluster::StepDone(1, 5.0)});
+  of_one.batch.set_rank(1);
+  c_.Happen(of_one);
+  c_.Happen(c_.Batch("a", "s-0", {Cluster::StepDone(2, 4.0)}));  // event 2 of rank 0, whose first is missing
+  EXPECT_EQ(c_.last.refused, "out_of_order");
+}
+
+TEST_F(WorkerTest, AfterARestartEventsGoOnFromWhatIsOnDisk) {
+  c_.Happen(c_.Batch("a", "s-0", {Cluster::StepDone(1, 5.0), Cluster::StepDone(2, 4.0)}));
+  c_.Restart();
+  Return({c_.Status("s-0", v1::ATTEMPT_PHASE_RUNNING)});
+  ASSERT_EQ(c_.last.commands[0].message.welcome().cursors_size(), 1);
+  EXPECT_EQ(c_.last.commands[0].message.welcome().cursors(0).sequence(), 2U);
+  c_.Happen(c_.Batch("a", "s-0", {Cluster::StepDone(3, 3.0)}));
+  EXPECT_TRUE(c_.last.outcome.ok());
+  EXPECT_EQ(c_.Trial("s-0").progress().step(), 3);
+}
+
+TEST_F(WorkerTest, WhatIsTakenInAndNotOnDiskYetIsTakenInOnceWhenItIsSaidOnTheNextStream) {
+  RankEventsReceived batch = c_.Batch("a", "s-0", {Cluster::StepDone(1, 5.0), Cluster::StepDone(2, 4.0)});
+  c_.Happen(batch);
+  const v1::AttemptStatus status = c_.Status("s-0", v1::ATTEMPT_PHASE_RUNNING);
+  WorkerConnected again{++c_.sessions, Cluster::Hello("a", 1, 2), {Cluster::Cursor(status, 1)}};
+  *again.hello.add_attempts() = status;
+  c_.Happen(again);
+  EXPECT_EQ(c_.last.commands[0].message.welcome().cursors(0).sequence(), 1U) << "so the second is said again";
+  batch.session = c_.SessionOf("a");
+  batch.batch.mutable_events()->DeleteSubrange(0, 1);
+  batch.batch.mutable_events(0)->mutable_step_done()->set_loss(9.0);
+  c_.Happen(batch);
+  EXPECT_TRUE(c_.last.outcome.ok());
+  EXPECT_EQ(c_.Trial("s-0").progress().loss(), 4.0);
 }
 
 TEST_F(WorkerTest, ACheckpointOutsideTheAttemptsFolderIsNotAccepted) {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/state/trials.h"
 #include "coordinator/store/curve_store.h"
 #include "coordinator/store/sqlite_store.h"
 #include "test_folder.h"
@@ -20,6 +21,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 // Makes the database of a dump. Every version up to the present one has a dump: whoever adds a step adds one.
@@ -30,6 +32,31 @@ void Load(const std::string& dump, const std::filesystem::path& path) {
   ASSERT_FALSE(text.str().empty()) << "there is no " << file;
   SQLite::Database database(path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
   database.exec(text.str());
+}
+
+// A sweep that was under way: its trials are paused, running and pending.
+void CheckSweepUnderWay(const state::State& state) {
+  const v1::TrialCounts& counts = state.sweeps.at("live").counts();
+  EXPECT_EQ(counts.paused() + counts.running() + counts.pending(), 3);
+
+  const v1::Trial& paused = state.trials.at("live-0");
+  EXPECT_EQ(paused.state(), v1::TRIAL_STATE_PAUSED);
+  EXPECT_EQ(state::LiveAttemptOf(paused), nullptr);
+  EXPECT_EQ(state::ResumePoint(paused)->step(), 15);
+
+  const v1::Trial& running = state.trials.at("live-1");
+  EXPECT_EQ(running.state(), v1::TRIAL_STATE_RUNNING);
+  const v1::Attempt* attempt = state::LiveAttemptOf(running);
+  ASSERT_TRUE(attempt != nullptr);
+  EXPECT_EQ(state::KeyOf(attempt->fence()), state::FenceKey(3, 4));
+  EXPECT_TRUE(attempt->started() && attempt->confirmed());
+  EXPECT_TRUE(state::RunsOn(*attempt, state.workers.begin()->first));
+  EXPECT_EQ(state::ResumePoint(running)->step(), 15);
+  EXPECT_EQ(running.progress().step(), 15);
+
+  const v1::Trial& pending = state.trials.at("live-2");
+  EXPECT_EQ(pending.state(), v1::TRIAL_STATE_PENDING);
+  EXPECT_THAT(pending.attempts(), IsEmpty());
 }
 
 TEST(Migrations, AStateOfEachSchemaIsRead) {
@@ -43,9 +70,9 @@ TEST(Migrations, AStateOfEachSchemaIsRead) {
     ASSERT_TRUE(state.ok()) << state.status();
     EXPECT_EQ(state->cluster_id, "5ca1ab1e");
     EXPECT_EQ(state->term, 4U);  // 3 at the dump, and one more with this start
-    EXPECT_EQ(state->last_epoch, 2U);
+    EXPECT_EQ(state->last_epoch, 4U);
     EXPECT_EQ(state->sweeps.at("old").spec().base().train().steps(), 30);
-    ASSERT_THAT(state->trials, SizeIs(2));
+    ASSERT_THAT(state->trials, SizeIs(5));
     const v1::Trial& trial = state->trials.at("old-1");
     EXPECT_EQ(trial.state(), v1::TRIAL_STATE_SUCCEEDED);
     EXPECT_EQ(trial.parameters(0).path(), "norm.alpha");
@@ -56,6 +83,7 @@ TEST(Migrations, AStateOfEachSchemaIsRead) {
     EXPECT_EQ(trial.checkpoints(trial.checkpoints_size() - 1).step(), 30);
     ASSERT_THAT(state->workers, SizeIs(1));
     EXPECT_THAT(state->workers.begin()->second.deletions, SizeIs(version < 2 ? 0 : 1));
+    CheckSweepUnderWay(*state);
   }
 }
 

@@ -99,6 +99,16 @@ class LoopTest : public testing::Test {
     ASSERT_TRUE(loop_->Start().ok());
   }
 
+  // Of mixln_refused_total.
+  double Refused(const std::string& reason) const {
+    for (const auto& family : metrics_.registry()->Collect()) {
+      if (family.name != "mixln_refused_total") continue;
+      for (const auto& metric : family.metric)
+        if (metric.label.at(0).value == reason) return metric.counter.value;
+    }
+    return -1;
+  }
+
   // Has trial alpha-0 assigned to worker w1.
   v1::Fence ReserveOnWorker() {
     EXPECT_TRUE(loop_->Call(Connect(1)).ok());
@@ -281,6 +291,17 @@ TEST_F(LoopTest, ANewerStreamOfAWorkerEndsTheOlder) {
   EXPECT_THAT(closed_, testing::ElementsAre(1));
 }
 
+TEST_F(LoopTest, WordsOfAReplacedStreamAreRefusedAndCounted) {
+  const v1::Fence fence = ReserveOnWorker();
+  EXPECT_TRUE(loop_->Call(Connect(2)).ok());
+  const size_t sent = sent_.size();
+  EXPECT_EQ(loop_->Call(Report(fence, v1::ATTEMPT_PHASE_RUNNING)).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(loop_->Call(Heartbeat(1, fence, v1::ATTEMPT_PHASE_RUNNING)).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Refused("stale_session"), 2);
+  EXPECT_EQ(sent_.size(), sent);
+  EXPECT_EQ(published_.Trial("alpha-0")->state(), v1::TRIAL_STATE_STARTING);
+}
+
 TEST_F(LoopTest, TheTrialsOfADeletedSweepAreNamed) {
   ASSERT_TRUE(loop_->Call(Submit("alpha")).ok());
   ASSERT_TRUE(loop_->Call(control::SweepCancelled{.sweep_id = "alpha"}).ok());
@@ -293,6 +314,66 @@ TEST_F(LoopTest, TheTrialsOfADeletedSweepAreNamed) {
 TEST_F(LoopTest, AfterStopEverybodyIsToldToComeBack) {
   loop_->Stop();
   EXPECT_EQ(loop_->Call(Submit("alpha")).code(), absl::StatusCode::kUnavailable);
+}
+
+// A loop on the test's own clock, with one worker that has just connected.
+class LoopOnAClock : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(loop_.Load().ok());
+    Say(Connect(1));
+    Pass(0);
+  }
+  void Say(control::Event event) {
+    loop_.Submit(std::move(event), [](const Loop::Answer&) {});
+  }
+  void Pass(double seconds) {
+    now_.steady = now_.steady + base::Seconds(seconds);
+    loop_.Pump(/*tick=*/true);
+  }
+  v1::WorkerState WorkerState() const { return published_.Workers().at(0)->state(); }
+  // Seconds of ticks until it is lost.
+  int SecondsToLoss() {
+    int seconds = 0;
+    for (; WorkerState() != v1::WORKER_STATE_LOST && seconds < 100; ++seconds) Pass(1);
+    return seconds;
+  }
+
+  base::Now now_{};
+  AskingStore store_;
+  Published published_{{}};
+  Metrics metrics_;
+  Loop loop_{store_,
+             published_,
+             metrics_,
+             {.send = [](const control::Command&) {},
+              .close_session = [](uint64_t, const absl::Status&) {},
+              .close_all_sessions = [](const absl::Status&) {},
+              .trials_deleted = [](const std::vector<std::string>&) {},
+              .fatal = [](const absl::Status& why) { FAIL() << why; }},
+             {.clock = [this] { return now_; }}};
+};
+
+TEST_F(LoopOnAClock, AWorkerThatIsNotHeardIsLostAfterItsLease) {
+  EXPECT_EQ(SecondsToLoss(), 8);
+}
+
+TEST_F(LoopOnAClock, ItsOwnStandstillIsHeldAgainstNobody) {
+  Pass(3600);
+  EXPECT_EQ(WorkerState(), v1::WORKER_STATE_READY);
+  EXPECT_EQ(SecondsToLoss(), 30) << "reconnect_grace";
+}
+
+TEST_F(LoopOnAClock, NeitherIsACommitThatTookLongerThanALease) {
+  store_.ask = [&] {
+    now_.steady = now_.steady + base::Seconds(20);
+    return absl::OkStatus();
+  };
+  Say(Submit("alpha"));
+  Pass(1);
+  store_.ask = [] { return absl::OkStatus(); };
+  Pass(1);
+  EXPECT_EQ(WorkerState(), v1::WORKER_STATE_READY);
 }
 
 }  // namespace
