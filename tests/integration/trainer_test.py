@@ -189,6 +189,22 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual([bad for _, bad in rank.of("checkpoint_bad")], [{"path": str(checkpoints / "step-000000060")}])
         self.assertEqual(self.tensors(self.config["attempt_dir"]), self.tensors(self.shared / "straight-attempt"))
 
+    def test_its_own_older_checkpoint_serves_when_the_newest_has_a_flipped_bit_in_its_manifest(self):
+        checkpoints = self.folder / "attempt/checkpoints"
+        for step in ("step-000000040", "step-000000060"):
+            shutil.copytree(self.shared / "straight-attempt/checkpoints" / step, checkpoints / step)
+        manifest = checkpoints / "step-000000060/manifest.json"
+        text = manifest.read_bytes()
+        flipped = text.replace(b'"tokens": 30720', b'"tokens": 30721')  # 60 steps of 16 * 32
+        self.assertNotEqual(flipped, text)
+        manifest.write_bytes(flipped)
+        code, rank = self.run_trial()
+        self.assertEqual(code, 0, rank.log())
+        self.assertEqual(rank.of("started")[0][1]["resume_step"], "40")
+        self.assertIn(f"{manifest}: is corrupted: its checksum does not match; trying the checkpoint before it", rank.log())
+        self.assertEqual([bad for _, bad in rank.of("checkpoint_bad")], [{"path": str(manifest.parent)}])
+        self.assertEqual(self.tensors(self.config["attempt_dir"]), self.tensors(self.shared / "straight-attempt"))
+
     def test_a_checkpoint_of_another_placement_is_refused(self):
         self.config["resume_from"] = str(self.shared / "straight-attempt/checkpoints/step-000000060")
         self.config["spec"]["norm"] = {"placement": "PLACEMENT_PRE", "alpha": 0, "post_layers": 0,
