@@ -1,6 +1,7 @@
 """mixln-trainer as its agent runs it, alone."""
 import copy
 import hashlib
+import json
 import math
 import os
 import pathlib
@@ -250,6 +251,33 @@ class TrainerTest(unittest.TestCase):
         self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "train-00001.tokens")
         (self.folder / "data/dataset.json").unlink()
         self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "dataset.json")
+
+    def test_data_that_the_system_does_not_let_read_may_be_read_later(self):
+        for file in ("dataset.json", "train-00001.tokens", "validation-00000.tokens", "unigram.u64", "token_bytes.u16"):
+            with self.subTest(file):
+                path = self.folder / "data" / file
+                content = path.read_bytes()
+                path.unlink()
+                path.symlink_to(file)  # to itself
+                self.assert_refused(74, "FAILURE_CAUSE_IO", f"{path}: Too many levels of symbolic links")
+                path.unlink()
+                path.write_bytes(content)
+
+    def test_a_model_that_the_system_does_not_let_read_may_be_read_later(self):
+        model = self.folder / "model"
+        model.mkdir()
+        spec = self.config["spec"]
+        config = {"model_type": "mixln", "vocab_size": VOCAB, "num_hidden_layers": 2, "num_attention_heads": 2,
+                  "max_position_embeddings": 32, "rms_norm_eps": 1e-6, "rope_theta": 10000, "norm_kind": "rmsnorm",
+                  "layer_placements": ["post", "pre"], **{key: spec["model"][key] for key in ("hidden_size", "intermediate_size")}}
+        (model / "config.json").write_text(json.dumps(config))
+        spec["init"]["from"] = str(model)
+        self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", f"{model}/model.safetensors: cannot be read: No such file")
+        for file in ("model.safetensors", "model.safetensors.index.json", "config.json"):  # the last read first
+            with self.subTest(file):
+                (model / file).unlink(missing_ok=True)
+                (model / file).symlink_to(file)  # to itself
+                self.assert_refused(74, "FAILURE_CAUSE_IO", f"{model}/{file}: ", "Too many levels of symbolic links")
 
     def test_too_little_memory_is_said_before_any_is_taken(self):
         layers = 200  # of 4 * 32768^2 + 3 * 32768 * 131072 weights: 54 TB in fp32

@@ -13,6 +13,7 @@
 #include "base/file/durable.h"
 #include "worker/pulse/pulse.h"
 #include "worker/trainer/data/share.h"
+#include "worker/trainer/data/unreadable.h"
 #include "worker/trainer/diagnostics/flops.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/loop/collapse.h"
@@ -30,9 +31,7 @@ constexpr int64_t kLayerSteps = 100;
 
 shards::Dataset LoadDataset(const config::TrialConfig& config) {
   auto dataset = shards::Dataset::Load(config.dataset_dir);
-  if (!dataset.ok()) {
-    throw error::DataError(std::string(dataset.status().message()) + "; prepare the data again");
-  }
+  if (!dataset.ok()) data::ThrowUnreadable(dataset.status());
   CheckSupported(config, *dataset);
   return *std::move(dataset);
 }

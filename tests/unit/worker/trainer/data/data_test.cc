@@ -221,6 +221,41 @@ TEST_F(DataTest, AShardCutShortIsNamed) {
   EXPECT_THAT(Refusal<TrainingSet>(), HasSubstr("train0.tokens"));
 }
 
+TEST_F(DataTest, AMissingOrDamagedFileSaysOnceWhatToDo) {
+  const auto expect = [&](const std::string& refusal, const std::string& file) {
+    EXPECT_THAT(refusal, HasSubstr(file));
+    const std::string advice = "prepare the data again";
+    const size_t said = refusal.find(advice);
+    EXPECT_EQ(said, refusal.size() - advice.size()) << refusal;
+  };
+  Write(dataset_.train, "train", {{{2, 3, 1}, {6, 7, 8, 9, 1}, {2, 2, 2, 1}}});
+  Write(dataset_.validation, "validation", {{{2, 3, 4, 1}}});
+  std::filesystem::resize_file(folder_ + "/train0.tokens", 90);
+  expect(Refusal<TrainingSet>(), "train0.tokens");
+  std::filesystem::remove(folder_ + "/train0.tokens");
+  expect(Refusal<TrainingSet>(), "train0.tokens");
+  std::filesystem::resize_file(folder_ + "/token_bytes.u16", 3);
+  expect(Refusal<EvaluationSet>(), "token_bytes.u16");
+  std::filesystem::resize_file(folder_ + "/unigram.u64", 3);
+  expect(Refusal<EvaluationSet>(), "unigram.u64");
+}
+
+// As a disk or network that fails, which a retry may cure; root meets it, too.
+TEST_F(DataTest, AFileThatTheSystemDoesNotLetReadIsNoBadData) {
+  Write(dataset_.train, "train", {{{2, 3, 1}, {6, 7, 8, 9, 1}, {2, 2, 2, 1}}});
+  Write(dataset_.validation, "validation", {{{2, 3, 4, 1}}});
+  for (const std::string file : {"token_bytes.u16", "unigram.u64", "validation0.tokens"}) {
+    std::filesystem::remove(folder_ + "/" + file);
+    std::filesystem::create_symlink(file, folder_ + "/" + file);  // to itself
+    try {
+      EvaluationSet(dataset_, spec_);
+      FAIL() << file;
+    } catch (const error::InputOutputError& problem) {
+      EXPECT_THAT(problem.what(), HasSubstr(file + ": Too many levels of symbolic links"));
+    }
+  }
+}
+
 TEST_F(DataTest, ATokenOutsideTheVocabularyIsNamed) {
   Write(dataset_.train, "train", {{{2, 3, 1}, {6, 7, 8, 9, 11, 4, 1}}});
   const TrainingSet set(dataset_, spec_);
