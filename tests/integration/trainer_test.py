@@ -206,6 +206,26 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual([bad for _, bad in rank.of("checkpoint_bad")], [{"path": str(manifest.parent)}])
         self.assertEqual(self.tensors(self.config["attempt_dir"]), self.tensors(self.shared / "straight-attempt"))
 
+    def test_its_own_checkpoint_that_the_system_does_not_let_read_is_tried_again_and_not_passed_over(self):
+        """A disk or network that fails says nothing of a checkpoint. Its own are the newest there are: an older one, or
+        none, would throw training away."""
+        checkpoints = self.folder / "attempt/checkpoints"
+        for step in ("step-000000040", "step-000000060"):
+            shutil.copytree(self.shared / "straight-attempt/checkpoints" / step, checkpoints / step)
+        for file in ("rank-00000.safetensors", "manifest.json"):
+            with self.subTest(file):
+                path = checkpoints / "step-000000060" / file
+                path.rename(self.folder / "aside")
+                path.symlink_to(file)  # to itself
+                rank = self.assert_refused(74, "FAILURE_CAUSE_IO", "step-000000060" if file[0] == "r" else str(checkpoints),
+                                           "Too many levels of symbolic links")
+                self.assertEqual(rank.of("checkpoint_bad") + rank.of("started"), [])
+                path.unlink()
+                (self.folder / "aside").rename(path)
+        code, rank = self.run_trial()
+        self.assertEqual(code, 0, rank.log())
+        self.assertEqual(rank.of("started")[0][1]["resume_step"], "60")
+
     def test_a_checkpoint_of_another_placement_is_refused(self):
         self.config["resume_from"] = str(self.shared / "straight-attempt/checkpoints/step-000000060")
         self.config["spec"]["norm"] = {"placement": "PLACEMENT_PRE", "alpha": 0, "post_layers": 0,
