@@ -12,6 +12,7 @@ import tempfile
 import unittest
 
 from rank import BIN, STEPS, VOCAB, Rank, trial, wait_until, write_dataset
+from ranks_test import start
 
 
 class TrainerTest(unittest.TestCase):
@@ -303,7 +304,13 @@ class TrainerTest(unittest.TestCase):
         layers = 200  # of 4 * 32768^2 + 3 * 32768 * 131072 weights: 54 TB in fp32
         self.config["spec"]["model"].update(hidden_size=32768, intermediate_size=131072, layers=layers)
         self.config["spec"]["norm"].update(post_layers=0, layer_placements=["PLACEMENT_PRE"] * layers)
-        self.assert_refused(71, "FAILURE_CAUSE_OUT_OF_MEMORY", "the trial needs at least 55", "(54975.6 GB for parameters, gradients and optimizer", " are available: lower ")
+        self.assert_refused(71, "FAILURE_CAUSE_OUT_OF_MEMORY", "the trial needs at least 963", "(54975.6 GB for parameters, gradients and optimizer, 41231.7 GB for the copy that checkpoints are written from, ", " are available: lower ")
+        # Two ranks of one host hear of each other's need, and say the same.
+        ranks = start(self.folder / "two", self.config, 2)
+        self.assertEqual([rank.wait() for rank in ranks], [71, 71], "\n".join(rank.log() for rank in ranks))
+        said = [rank.of("failed")[-1][1]["message"] for rank in ranks]
+        self.assertIn(" on the host for its 2 ranks there (", said[0])
+        self.assertEqual(said[1], said[0])
 
     def test_promise_9_a_run_that_diverges_is_a_result(self):
         self.config["spec"]["train"].update(lr=1e30, clip_norm=0, warmup_steps="1", weight_decay=0)

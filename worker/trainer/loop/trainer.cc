@@ -45,7 +45,10 @@ std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config, co
                                            fsdp::Collectives* ranks, const device::Device& device) {
   try {
     const engine::EngineOptions options = MakeEngineOptions(config.spec, dataset);
-    CheckMemory(config, options, ranks != nullptr && ranks->has_common_memory(), device.available_bytes());
+    const bool common_memory = ranks != nullptr && ranks->has_common_memory();
+    std::vector<Draw> draws = DrawsOf(config, options, common_memory, device, cpu::Pools());
+    if (ranks != nullptr) draws = DrawsOfAll(draws, *ranks);
+    CheckMemory(draws);
     return std::make_unique<engine::Engine>(options, ranks, device);
   } catch (const std::invalid_argument& problem) {
     throw error::ConfigError(std::string("spec: ") + problem.what());
