@@ -166,6 +166,25 @@ TEST_F(DataTest, TheOrderDoesNotDependOnHowABatchIsShared) {
   EXPECT_EQ(first_epoch.size(), 99U);
 }
 
+// Batches do not end where epochs do: one has the end of the first and the beginning of the second.
+TEST_F(DataTest, BatchesOfTwoEpochsHaveEveryWindowOnceInEach) {
+  std::vector<std::vector<int>> documents(23, {2, 3, 4, 1});
+  Write(dataset_.train, "train", {documents, {{5, 6, 7, 8, 9, 9, 9, 1}, {4, 1}}});
+  spec_.train.batch.sequences = 10;
+  for (const config::Reading reading : {config::Reading::kPacked, config::Reading::kPadded}) {
+    spec_.data.reading = reading;
+    const TrainingSet set(dataset_, spec_);
+    ASSERT_EQ(set.windows(), 25);  // 102 tokens: (102 - 1) / 4; or the documents
+    std::vector<int64_t> drawn;
+    for (int64_t step = 0; step < 5; ++step) {
+      for (const Range& range : set.Batch(step)) drawn.push_back(range.first);
+    }
+    const auto middle = drawn.begin() + 25;
+    EXPECT_EQ(std::set<int64_t>(drawn.begin(), middle).size(), 25U);
+    EXPECT_EQ(std::set<int64_t>(middle, drawn.end()).size(), 25U);
+  }
+}
+
 TEST_F(DataTest, AnotherSeedIsAnotherOrder) {
   spec_.data.context = 1;
   Write(dataset_.train, "train", {{std::vector<int>(100, 2)}});
