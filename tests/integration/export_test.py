@@ -19,7 +19,7 @@ import xxhash  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: E402
 
 from cluster import BIN, ROOT, Cluster, corpus_text, sweep_text  # noqa: E402
-from trainer_test import Rank, trial, write_dataset  # noqa: E402
+from rank import Rank, trial, write_dataset, write_manifest  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests/parity"))
 import mixln  # noqa: E402
@@ -171,7 +171,7 @@ class ExportTest(unittest.TestCase):
             (split / name).write_bytes(body)
             manifest["files"].append(dict(file=name, size_bytes=len(body), xxh3_64=xxhash.xxh3_64_hexdigest(body), tensors=tensors))
         manifest["files"].reverse()
-        (split / "manifest.json").write_text(json.dumps(manifest))
+        write_manifest(split / "manifest.json", manifest)
         done = export(split, self.folder / "model")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual((self.folder / "model/model.safetensors").read_bytes(),

@@ -9,6 +9,8 @@ import struct
 import subprocess
 import time
 
+import xxhash
+
 BIN = pathlib.Path(os.environ["MIXLN_BIN"])
 DEADLINE_SECONDS = 120  # for anything that should take a few seconds
 VOCAB = 64
@@ -101,6 +103,13 @@ def trial(folder, attempt="attempt"):
         "dataset_dir": str(folder / "data"), "attempt_dir": str(folder / attempt), "resume_from": "", "threads": 1, "gpu": -1,
         "address": "127.0.0.1",
     }
+
+
+def write_manifest(path, manifest):
+    """A checkpoint's manifest.json, with its own checksum: docs/rank-contract.md, "The attempt's folder"."""
+    fields = {name: value for name, value in manifest.items() if name != "xxh3_64"}
+    before = json.dumps(fields, indent=1).removesuffix("\n}") + ",\n "
+    path.write_text(f'{before}"xxh3_64": "{xxhash.xxh3_64_hexdigest(before)}"\n}}\n')
 
 
 class Rank:

@@ -38,6 +38,26 @@ Json Encode(const FileEntry& file) {
           {"tensors", std::move(tensors)}};
 }
 
+// The last field, whose value is the checksum of all that stands before its name.
+constexpr std::string_view kChecksum = "\"xxh3_64\"";
+
+// That field and the end, behind such a text.
+std::string Closing(std::string_view before) {
+  return std::string(kChecksum) + ": \"" + Hash(before) + "\"\n}\n";
+}
+
+bool IsWhole(std::string_view text) {
+  const size_t closing = text.rfind(kChecksum);
+  return closing != text.npos && text.substr(closing) == Closing(text.substr(0, closing));
+}
+
+// Of a version that had no such field.
+bool IsOlder(std::string_view text) {
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() && !json.contains("xxh3_64") &&
+         json.value("format_version", kFormatVersion) < kFormatVersion;
+}
+
 FileEntry DecodeFile(const nlohmann::json& json) {
   FileEntry file;
   json.at("file").get_to(file.file);
@@ -92,11 +112,16 @@ std::string ToJson(const Manifest& manifest) {
                      {"threads", manifest.threads},
                      {"world_size", manifest.world_size},
                      {"files", std::move(files)}};
-  return json.dump(1) + "\n";
+  std::string text = json.dump(1);
+  text.replace(text.size() - 2, 2, ",\n ");  // for the brace that ends it
+  return text + Closing(text);
 }
 
 Manifest ParseManifest(std::string_view text, const std::string& path) {
   try {
+    if (!IsWhole(text) && !IsOlder(text)) {
+      throw DamagedError(path + ": is corrupted: its checksum does not match");
+    }
     // Sorted keys, as spec_json has them.
     const auto json = nlohmann::json::parse(text);
     if (const int version = json.at("format_version").get<int>(); version != kFormatVersion) {
@@ -120,9 +145,6 @@ Manifest ParseManifest(std::string_view text, const std::string& path) {
     history.at("lowest_step").get_to(manifest.loss_history.lowest_step);
     json.at("layer_placements").get_to(manifest.layer_placements);
     manifest.spec_json = json.at("spec").dump();
-    if (json.at("spec_hash") != Hash(manifest.spec_json)) {
-      throw DamagedError(path + ": is corrupted: the spec's checksum does not match");
-    }
     json.at("precision").get_to(manifest.precision);
     json.at("device").get_to(manifest.device);
     json.at("instruction_set").get_to(manifest.instruction_set);

@@ -6,7 +6,8 @@
 // tool can look into one. There a parameter's master weights stand under its own name, and its Adam moments
 // under `exp_avg/<name>` and `exp_avg_sq/<name>`. A rank's tensor is a range of a whole tensor's elements in
 // row-major order; one rank has them whole. Nothing is keyed by a flat offset, so another world size can read
-// it.
+// it. manifest.json ends with a checksum of its own text: a wrong step or shape is found as wrong weights
+// are.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@
 
 namespace mixln::worker::trainer::checkpoint {
 
-inline constexpr int kFormatVersion = 2;
+inline constexpr int kFormatVersion = 3;
 
 // A range of a tensor's elements in a rank's file.
 struct TensorEntry {
@@ -79,11 +80,11 @@ std::string Hash(std::string_view bytes);
 std::string ToJson(const FileEntry& file);
 FileEntry ParseFileEntry(std::string_view text);
 
-// The text of manifest.json; the spec's hash is added.
+// The text of manifest.json; the spec's hash and the text's own checksum are added.
 std::string ToJson(const Manifest& manifest);
 
-// Reads it back. Throws error::InputOutputError, beginning with `path`, when it makes no sense or has another
-// format version.
+// Reads it back. Throws, beginning with `path`, DamagedError when it is not what was written, and
+// error::InputOutputError when it has another format version.
 Manifest ParseManifest(std::string_view text, const std::string& path);
 
 // "pre", "sandwich", "mix with 2 post layers of 8", or "a model of layers lns, group".

@@ -11,6 +11,7 @@
 
 #include "worker/trainer/checkpoint/checkpoint_reader.h"
 #include "worker/trainer/checkpoint/checkpoint_writer.h"
+#include "worker/trainer/checkpoint/damaged_error.h"
 #include "worker/trainer/checkpoint/tensor_file.h"
 #include "worker/trainer/error/error.h"
 
@@ -124,6 +125,16 @@ TEST_F(CheckpointTest, ListsOnlyCompleteOnesNewestFirst) {
   EXPECT_THAT(ListCheckpoints(attempt_), ElementsAre(hundred, forty));
 }
 
+TEST_F(CheckpointTest, ThatTheSystemDoesNotLetItLookForIsNotTakenForNone) {
+  std::filesystem::create_directories(attempt_ + "/checkpoints/step-000000040");
+  const std::string manifest = attempt_ + "/checkpoints/step-000000040/manifest.json";
+  std::filesystem::create_symlink("manifest.json", manifest);  // to itself
+  EXPECT_THROW(ListCheckpoints(attempt_), error::InputOutputError);
+  std::filesystem::remove_all(attempt_ + "/checkpoints");
+  std::filesystem::create_symlink("checkpoints", attempt_ + "/checkpoints");
+  EXPECT_THROW(ListCheckpoints(attempt_), error::InputOutputError);
+}
+
 TEST_F(CheckpointTest, ACrashAtAnyWriteLeavesTheLastOneWhole) {
   // A disk that breaks at its nth write, for every n until a checkpoint comes through.
   const std::string last = Write(Example(), States(1));
@@ -173,7 +184,7 @@ TEST_F(CheckpointTest, EveryFlippedByteIsFoundAndTheTensorNamed) {
   const std::string path = folder + "/rank-00000.safetensors";
   const std::string whole = Contents(path);
   const Manifest manifest = ReadManifest(folder);
-  for (size_t i = 0; i < whole.size(); i += 7) {
+  for (size_t i = 0; i < whole.size(); ++i) {
     std::string damaged = whole;
     damaged[i] = static_cast<char>(damaged[i] ^ 1);
     std::ofstream(path, std::ios::binary) << damaged;
@@ -190,15 +201,49 @@ TEST_F(CheckpointTest, EveryFlippedByteIsFoundAndTheTensorNamed) {
   EXPECT_THAT(LoadRefusal(folder, States(0)), HasSubstr("cannot read " + path));
 }
 
-TEST_F(CheckpointTest, ADamagedManifestIsNamed) {
+// The sentences of DamagedErrors; "" where the text is taken for a manifest.
+std::string DamageIn(const std::string& text) {
+  try {
+    ParseManifest(text, "/a/manifest.json");
+    return "";
+  } catch (const DamagedError& problem) {
+    return problem.what();
+  }
+}
+
+TEST_F(CheckpointTest, EveryFlippedBitOfAManifestIsFoundAndNamed) {
+  const std::string whole = Contents(Write(Example(), States(0)) + "/manifest.json");
+  ASSERT_EQ(DamageIn(whole), "");
+  for (size_t i = 0; i < whole.size(); ++i) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = whole;
+      damaged[i] = static_cast<char>(damaged[i] ^ (1 << bit));
+      ASSERT_EQ(DamageIn(damaged), "/a/manifest.json: is corrupted: its checksum does not match")
+          << "bit " << bit << " of byte " << i;
+    }
+  }
+}
+
+TEST_F(CheckpointTest, AManifestCutShortIsDamaged) {
   const std::string folder = Write(Example(), States(0));
   const std::string path = folder + "/manifest.json";
-  std::string text = Contents(path);
-  std::ofstream(path) << text.substr(0, text.size() / 2);
+  const std::string whole = Contents(path);
+  for (size_t length = 0; length < whole.size(); ++length)
+    ASSERT_THAT(DamageIn(whole.substr(0, length)), HasSubstr("is corrupted")) << length;
+  std::filesystem::resize_file(path, whole.size() / 2);
   EXPECT_THAT(LoadRefusal(folder, States(0)), HasSubstr(path + ": is corrupted"));
-  const size_t lr = text.find("0.001");
-  std::ofstream(path) << text.replace(lr, 5, "0.002");
-  EXPECT_THAT(LoadRefusal(folder, States(0)), HasSubstr("the spec's checksum does not match"));
+}
+
+// Not damaged: an older release can still read it.
+TEST_F(CheckpointTest, AManifestOfAnotherVersionSaysWhichIsRead) {
+  try {
+    ParseManifest(R"({"format_version": 2, "step": 40})", "/a/manifest.json");
+    FAIL();
+  } catch (const DamagedError& problem) {
+    FAIL() << problem.what();
+  } catch (const error::InputOutputError& problem) {
+    EXPECT_STREQ(problem.what(), "/a/manifest.json: has format version 2, but this release reads 3");
+  }
 }
 
 TEST_F(CheckpointTest, RefusesTensorsOfAnotherModelAndNaN) {
