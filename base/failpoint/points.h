@@ -29,6 +29,7 @@ inline constexpr std::string_view kPoints[] = {
     "shim.ended",
     "shim.forked",
     "shim.started",
+    "trainer.evaluation_batch",
     "trainer.micro_batch",
     "worker.adopt",
     "worker.adopted",
