@@ -262,6 +262,8 @@ class WholeSweep(unittest.TestCase):
         follower = self.follow(trial_id)
         worker.kill()
         self.assertTrue(alive(pid))
+        wait_until(lambda: "no worker is connected that could read this log" in self.cluster.ctl("logs", trial_id, check=False).stderr,
+                   "the coordinator to miss the worker")
         self.cluster.start_worker("worker", "--slots", "2")
         self.wait("adopted")
         (trial,) = self.cluster.trials("adopted").values()
