@@ -1,11 +1,15 @@
 #include "base/failpoint/failpoint.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <stdexcept>
+
+#include "base/failpoint/points.h"
 
 namespace mixln::base::failpoint {
 namespace {
@@ -23,7 +27,8 @@ Armed ParseOne(std::string_view entry) {
   const size_t at = place.find('@');
   armed.point = place.substr(0, at);
   if (at != std::string_view::npos) armed.text = place.substr(at + 1);
-  if (armed.point.empty()) fail("has no point");
+  if (std::find(std::begin(kPoints), std::end(kPoints), armed.point) == std::end(kPoints))
+    fail("names no fail-point (docs/testing.md lists them)");
   const std::string_view hit = entry.substr(colon + 1, equals - colon - 1);
   const auto result = std::from_chars(hit.data(), hit.data() + hit.size(), armed.at);
   if (result.ec != std::errc() || result.ptr != hit.data() + hit.size() || armed.at < 1)

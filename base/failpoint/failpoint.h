@@ -11,7 +11,7 @@
 //
 //   MIXLN_FAILPOINTS='file.rename@manifest.json:2=kill'
 //
-// Points are listed in docs/testing.md.
+// Points are listed in points.h and docs/testing.md.
 #pragma once
 
 #include <cerrno>

@@ -23,7 +23,7 @@ std::string ShortReason(const std::string& message) {
 
 // Whether the call failed for want of a connection, rather than by a server's own UNAVAILABLE.
 bool NeverArrived(const std::string& message) {
-  for (const char* sign : {"onnect", "DNS", "ocket", "resol", "GOAWAY"}) {
+  for (const char* sign : {"to connect", "onnection", "DNS", "ocket", "resol", "GOAWAY"}) {
     if (message.find(sign) != std::string::npos) return true;
   }
   return false;

@@ -88,8 +88,8 @@ class ChaosCluster(Cluster):
             return False
         return True
 
-    def processes(self):
-        """Pids of all processes below this cluster's folder, other than its daemons, and how they were called."""
+    def processes(self, below=""):
+        """Pids of all processes below this cluster's folder, or one of its folders, other than its daemons, and how they were called."""
         daemons = {self.coordinator.process.pid, *(worker.process.pid for worker in self.workers.values())}
         found = {}
         for proc in pathlib.Path("/proc").iterdir():
@@ -98,7 +98,7 @@ class ChaosCluster(Cluster):
             with contextlib.suppress(OSError):
                 words = (proc / "cmdline").read_text().split("\0")
                 cwd = os.readlink(proc / "cwd")
-                if str(self.folder) in " ".join([cwd, *words]) and words[0].startswith(str(BIN)) and alive(int(proc.name)):
+                if f"{self.folder}/{below}" in " ".join([cwd, *words]) and words[0].startswith(str(BIN)) and alive(int(proc.name)):
                     found[int(proc.name)] = " ".join(words)
         return found
 

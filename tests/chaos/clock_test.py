@@ -2,6 +2,7 @@
 
 The wall clock is bent by a preloaded library (wrong_clock.cc), the clock since boot by a time namespace.
 """
+import datetime
 import os
 import pathlib
 import subprocess
@@ -12,7 +13,7 @@ from chaos import BIN, PACE, SLOTS, ChaosCluster, ChaosTest, environment
 from cluster import Daemon, wait_until
 
 LIBRARY = pathlib.Path(os.environ["MIXLN_WRONG_CLOCK_LIBRARY"])
-DAY = 86400
+MINUTE, DAY = 60, 86400
 # As on a host that was booted a month before the others.
 BOOTED_EARLIER = ["unshare", "--time", "--boottime", str(30 * DAY), "--monotonic", str(30 * DAY)]
 STEPS = 100
@@ -39,8 +40,12 @@ class WrongClock(ChaosTest):
     def wrong(self):
         return environment(LD_PRELOAD=str(LIBRARY), MIXLN_WRONG_CLOCK=str(self.clock))
 
-    def expect_nobody_notices(self, calm, offsets):
-        """Runs a sweep while the clock takes each of the offsets, and watches for some leases that no worker is lost."""
+    def assert_off(self, timestamp, offset):
+        self.assertAlmostEqual(timestamp - time.time(), offset, delta=MINUTE, msg="how far the clock is off")
+
+    def expect_nobody_notices(self, calm, offsets, coordinators=False):
+        """Runs a sweep while the clock, the coordinator's or a worker's, takes each of the offsets, and watches for some leases that no
+        worker is lost."""
         for number, offset in enumerate(offsets):
             sweep = f"stormy-{number}"
             self.cluster.submit(sweep, steps=STEPS)
@@ -50,6 +55,8 @@ class WrongClock(ChaosTest):
             self.check(self.cluster, sweep, calm, f"clock off by {offset} s")
             for trial in self.cluster.trials(sweep).values():
                 self.assertEqual(len(trial["attempts"]), 1, f"clock off by {offset} s")
+                ended = datetime.datetime.fromisoformat(trial["end_time"]).timestamp()
+                self.assert_off(ended, offset if coordinators else 0)
         end = time.monotonic() + LEASES * LEASE_SECONDS
         while time.monotonic() < end:
             (worker,) = self.cluster.json("nodes")["workers"]
@@ -60,6 +67,10 @@ class WrongClock(ChaosTest):
             self.cluster.start_fake_worker("worker", *SLOTS)
         calm = self.cluster.calm_numbers(steps=STEPS)
         self.expect_nobody_notices(calm, (365 * DAY, -365 * DAY, 3600))
+        worker = self.cluster.workers["worker"]
+        worker.terminate()
+        last_words = datetime.datetime.strptime(worker.log.read_text().splitlines()[-1][:20], "[%Y-%m-%d %H:%M:%S")
+        self.assert_off(last_words.timestamp(), 3600)
 
     def test_the_coordinators_wall_clock_jumps(self):
         self.cluster.start_fake_worker("worker", *SLOTS)
@@ -67,7 +78,7 @@ class WrongClock(ChaosTest):
         self.cluster.coordinator.kill()
         with self.wrong():
             self.cluster.start_coordinator()
-        self.expect_nobody_notices(calm, (3600, -3600))
+        self.expect_nobody_notices(calm, (3600, -3600), coordinators=True)
 
     @unittest.skipUnless(may_shift_time(), "this user may not make time namespaces")
     def test_a_worker_counts_its_time_from_another_boot(self):
@@ -78,6 +89,8 @@ class WrongClock(ChaosTest):
             "worker", self.cluster.folder, *BOOTED_EARLIER, BIN / "mixln-worker", "--coordinator",
             f"127.0.0.1:{self.cluster.port}", "--state-dir", self.cluster.folder / "worker", "--artifacts",
             self.cluster.folder / "artifacts", "--metrics-listen", "127.0.0.1:0", "--trainer", BIN / "mixln-fake-trainer", *SLOTS)
+        offsets = pathlib.Path(f"/proc/{self.cluster.workers['worker'].address['pid']}/timens_offsets").read_text()
+        self.assertEqual(offsets.split(), ["monotonic", str(30 * DAY), "0", "boottime", str(30 * DAY), "0"])
         self.expect_nobody_notices(calm, (0,))
 
 

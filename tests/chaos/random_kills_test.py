@@ -1,8 +1,9 @@
-"""kill -9 of coordinator, workers, shims and ranks at random moments, and daemons that stand still for longer than a lease: everything
-ends once, with the numbers of a calm run.
+"""kill -9 of coordinator, workers, shims, ranks and whole hosts at random moments, and daemons that stand still for longer than a lease:
+everything ends once, with the numbers of a calm run.
 
 usage: random_kills_test.py [STORMS [SEED]]   (default: 2 storms, and a seed of today's, which a failure prints)
 """
+import contextlib
 import os
 import random
 import signal
@@ -15,7 +16,8 @@ from cluster import wait_until
 
 STORMS = int(sys.argv[1]) if len(sys.argv) > 1 else 2
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**6)
-KILLS = 12  # in one storm
+# Of one storm, in an order of its own.
+VICTIMS = 2 * ("coordinator", "worker", "host", "rank") + ("coordinator and worker", "shim", "rank", "stalled")
 CELLS = {"train.seed": [0, 1, 2, 3, 4, 5]}
 STEPS = 120
 LONG_STEPS = 600  # longer than a standstill
@@ -40,18 +42,35 @@ class RandomKills(ChaosTest):
         time.sleep(seconds)  # how long it stands still
         daemon.process.send_signal(signal.SIGCONT)
 
-    def kill_something(self, rng):
-        """Kills one process, and starts it again if that is anybody's work but the worker's; or stops a daemon for a while."""
-        victim = rng.choice(("coordinator", "worker", "rank", "rank", "shim", "stalled"))
+    def kill_host(self, name):
+        """The daemon and all that it has started, as where the power fails."""
+        self.cluster.workers[name].kill()
+        while pids := self.cluster.processes(f"{name}/"):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def kill(self, victim, rng):
+        """Kills it, and starts it again if that is anybody's work but the worker's; or stops a daemon for a while."""
         pause = rng.choice((0, rng.uniform(0, 1)))
+        name = rng.choice(WORKERS)
         if victim == "coordinator":
             self.cluster.coordinator.kill()
             time.sleep(pause)  # how long it is away
             self.cluster.start_coordinator()
         elif victim == "worker":
-            name = rng.choice(WORKERS)
             self.cluster.workers[name].kill()
             time.sleep(pause)  # how long it is away
+            self.start(name)
+        elif victim == "coordinator and worker":
+            self.cluster.coordinator.kill()
+            self.cluster.workers[name].kill()
+            time.sleep(pause)  # how long they are away
+            self.cluster.start_coordinator()
+            self.start(name)
+        elif victim == "host":
+            self.kill_host(name)
+            time.sleep(3 * pause)  # how long it is away: at times for longer than its lease
             self.start(name)
         elif victim == "stalled":
             self.stall(rng.choice([self.cluster.coordinator, *self.cluster.workers.values()]), rng.uniform(0, 1.5 * LEASE_SECONDS))
@@ -60,7 +79,6 @@ class RandomKills(ChaosTest):
             pids = sorted(pid for pid, words in self.cluster.processes().items() if sign in words)
             if pids:
                 os.kill(rng.choice(pids), signal.SIGKILL)
-        return victim
 
     def test_promise_2_a_coordinator_that_stands_still_loses_nobody(self):
         cells = {"train.seed": [0, 1, 2, 3]}  # all of them train when it happens
@@ -79,14 +97,12 @@ class RandomKills(ChaosTest):
             sweep = f"stormy-{seed}"
             self.cluster.submit(sweep, parameters=CELLS, steps=STEPS, more=PATIENT)
             wait_until(self.cluster.rank_pids, "ranks")
-            killed = []
-            while len(killed) < KILLS:
+            victims = rng.sample(VICTIMS, len(VICTIMS))
+            for victim in victims:
                 time.sleep(rng.uniform(0, 0.4))  # the moment is the seed's
-                try:
-                    killed.append(self.kill_something(rng))
-                except ProcessLookupError:  # it ended by itself just now
-                    continue
-            again = f"random_kills_test.py 1 {seed}; killed: {' '.join(killed)}"
+                with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
+                    self.kill(victim, rng)
+            again = f"random_kills_test.py 1 {seed}; killed: {', '.join(victims)}"
             self.cluster.follow(sweep)
             self.check(self.cluster, sweep, calm, again)
 

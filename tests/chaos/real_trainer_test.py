@@ -1,5 +1,6 @@
 """What the other tests do with the fake trainer, with the real one: killed coordinators, workers and ranks, a rank's full disk, and
 the losses of an undisturbed run, bit for bit."""
+import datetime
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ from chaos import KILLED, SLOTS, ChaosCluster, ChaosTest, environment
 from cluster import wait_until
 
 STEPS = 60
+PEER_LOST_SECONDS = 10  # a promise of the rank contract
 
 
 class RealTrainer(ChaosTest):
@@ -78,6 +80,17 @@ class RealTrainer(ChaosTest):
         for first, *_ in self.attempts("failing"):
             self.assertEqual(first["cause"], "FAILURE_CAUSE_IO")
             self.assertIn("manifest", first["message"])
+
+    def test_a_gang_whose_rank_dies_before_they_have_met_is_ended_at_once(self):
+        self.restart_worker("fsdp.share memory@rank 1:1=kill")
+        self.cluster.submit("unmet", steps=10, parameters={"train.seed": [0]}, more="  resources: {ranks: 2}\n  retry: {max_retries: 50}\n")
+        wait_until(lambda: any(len(attempts) > 1 for attempts in self.attempts("unmet")), "a second attempt")
+        self.restart_worker("")
+        self.cluster.follow("unmet")
+        ((first, *_),) = self.attempts("unmet")
+        self.assertRegex(first["message"], "rank 1.*killed by signal 9")
+        began, ended = (datetime.datetime.fromisoformat(first[time]) for time in ("start_time", "end_time"))
+        self.assertLess((ended - began).total_seconds(), PEER_LOST_SECONDS)
 
     def test_promise_8_a_rank_that_is_stopped_is_named_with_host_and_phase(self):
         self.restart_worker("", "--hang-start-seconds", "20", "--hang-step-seconds", "2")

@@ -139,10 +139,10 @@ class Cluster(contextlib.AbstractContextManager):
             raise AssertionError(f"mixlnctl {' '.join(map(str, arguments))} exited {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
-    def follow_log(self, trial_id):
+    def follow_log(self, trial_id, *flags):
         """`mixlnctl logs -f` of a trial, which runs on its own until the trial's attempt has ended."""
-        return LogFollower(self.folder / f"{trial_id}.followed",
-                           BIN / "mixlnctl", "--coordinator", f"127.0.0.1:{self.port}", "logs", "-f", trial_id)
+        return LogFollower(self.folder / f"{'-'.join([trial_id, *flags])}.followed",
+                           BIN / "mixlnctl", "--coordinator", f"127.0.0.1:{self.port}", "logs", "-f", trial_id, *flags)
 
     def json(self, *arguments):
         return json.loads(self.ctl(*arguments, "-o", "json").stdout)

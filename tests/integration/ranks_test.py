@@ -1,5 +1,6 @@
 """Several ranks of one attempt, each a mixln-trainer of its own, as their agents run them."""
 import copy
+import itertools
 import pathlib
 import shutil
 import signal
@@ -146,6 +147,23 @@ class RanksTest(unittest.TestCase):
                 survivor = ranks[1 if victim == 0 else 0]
                 self.assertIn("another rank was lost", survivor.log())
                 self.assertEqual(survivor.of("failed")[-1][1]["cause"], "FAILURE_CAUSE_PEER_LOST")
+
+    def test_a_rank_that_dies_in_an_evaluation_or_a_save_ends_the_others_as_peer_lost(self):
+        moments = {"evaluation": "trainer.evaluation_batch:2=kill", "save": "file.write@step-000000020:3=kill"}
+        for (moment, point), victim, others in itertools.product(moments.items(), (0, 2), ({}, APART)):
+            with self.subTest(moment, victim=victim, others=others):
+                name = f"{moment}-{victim}-{len(others)}"
+                config = copy.deepcopy(dict(self.config, attempt_dir=str(self.folder / f"attempt-{name}")))
+                config["spec"]["eval"].update(every_steps="5")
+                ranks = start(self.folder / name, config, 3, {victim: point, **others})
+                codes = [ranks[victim].wait()]
+                died = time.monotonic()
+                survivors = [rank for rank in ranks if rank is not ranks[victim]]
+                codes += [rank.wait() for rank in survivors]
+                self.assertLess(time.monotonic() - died, PEER_LOST_SECONDS)
+                self.assertEqual(codes, [-9, 72, 72], "\n".join(rank.log() for rank in ranks))
+                for rank in survivors:
+                    self.assertIn("another rank was lost", rank.log())
 
     def test_a_stopped_rank_is_silent_and_the_one_that_waits_for_it_beats(self):
         for name, failpoints in (("memory", {}), ("gloo", APART)):

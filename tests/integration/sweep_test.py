@@ -7,6 +7,7 @@ import unittest
 from cluster import Cluster, alive, corpus_text, curve_steps, finished_losses, sweep_text, wait_until
 
 FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5", "--reconnect-grace-seconds", "10")
+TAIL = 5  # lines
 ALPHAS = {"norm.alpha": [0, 0.5, 1], "train.seed": [0, 1]}
 
 
@@ -26,6 +27,21 @@ class WholeSweep(unittest.TestCase):
     def wait_for_steps(self, name):
         """Until each of the sweep's trials has trained a step: one runs from when its ranks are started, which is earlier."""
         wait_until(lambda: all(curve_steps(self.cluster, trial) for trial in self.cluster.trials(name)), f"the trials of {name} to train")
+
+    def rank_logs(self):
+        """Where the ranks that run write their logs, by trial."""
+        return {folder.split("/attempts/")[1].split("/")[0]: pathlib.Path(folder, "log").resolve()
+                for folder in self.cluster.rank_pids().values()}
+
+    def follow(self, trial_id, *flags):
+        follower = self.cluster.follow_log(trial_id, *flags)
+        wait_until(follower.text, f"the log of {trial_id} to come")
+        return follower
+
+    def followed(self, follower):
+        """All that it has shown, once it has ended by itself."""
+        self.assertEqual(follower.process.wait(60), 0, follower.errors())
+        return follower.text()
 
     def test_every_trial_trains_and_the_table_compares_them(self):
         worker = self.cluster.start_worker("worker", "--slots", "2")
@@ -148,14 +164,21 @@ class WholeSweep(unittest.TestCase):
         self.cluster.start_worker("goes", "--slots", "2", "--stop-ranks-on-exit")
         self.submit("calm", parameters, steps=600)
         self.wait("calm")
+        # It takes no trial yet, but reads the logs of the worker that leaves.
+        next_id = self.cluster.start_worker("comes", "--slots", "2").address["worker_id"]
+        self.cluster.ctl("drain", next_id)
         self.submit("moved", parameters, steps=600)
         self.wait_for_steps("moved")
+        logs = self.rank_logs()
+        followers = {trial_id: self.follow(trial_id) for trial_id in logs}
         leaving = self.cluster.workers.pop("goes")
         leaving.terminate()
         self.assertEqual(leaving.process.returncode, 0)
         self.assertEqual(self.cluster.rank_pids(), {})
         handed_back = {trial_id: max(curve_steps(self.cluster, trial_id)) for trial_id in self.cluster.trials("moved")}
-        self.cluster.start_worker("comes", "--slots", "2")
+        for trial_id, follower in followers.items():
+            self.assertEqual(self.followed(follower), logs[trial_id].read_text())
+        self.cluster.ctl("undrain", next_id)
         self.wait("moved")
         for trial_id, trial in self.cluster.trials("moved").items():
             first, second = trial["attempts"]
@@ -168,22 +191,30 @@ class WholeSweep(unittest.TestCase):
     def test_promise_2_a_coordinator_killed_in_the_middle_is_invisible_to_training(self):
         self.cluster.start_worker("worker", "--slots", "2")
         parameters = {"train.seed": [0, 1]}
-        self.submit("calm", parameters, steps=1500)
+        self.submit("calm", parameters, steps=2400)
         self.wait("calm")
-        self.submit("stormy", parameters, steps=1500)
+        self.submit("stormy", parameters, steps=2400)
         self.wait_for_steps("stormy")
-        folder = next(iter(self.cluster.rank_pids().values()))
-        follower = self.cluster.follow_log(folder.split("/attempts/")[1].split("/")[0])
-        wait_until(lambda: follower.text(), "the log to come")
+        followed, log = next(iter(self.rank_logs().items()))
+        wait_until(lambda: log.read_text().count("\n") > 2 * TAIL, "a log that is longer than its tail")
+        followers = whole, tail = self.follow(followed), self.follow(followed, "--tail", str(TAIL))
         self.cluster.coordinator.kill()
         self.cluster.start_coordinator()
+        wait_until(lambda: all("waiting for the log" in follower.errors() for follower in followers), "both streams to break")
+        seen = [follower.text() for follower in followers]
+        wait_until(lambda: all(follower.text() != text for follower, text in zip(followers, seen)), "the log to go on")
+        self.cluster.coordinator.terminate()
+        self.cluster.start_coordinator()
         self.wait("stormy")
-        self.assertEqual(follower.process.wait(60), 0, follower.errors())
-        self.assertEqual(follower.text(), (pathlib.Path(folder) / "log").read_text(), "no gap and no line twice")
-        self.assertIn("waiting for the log", follower.errors())
+        self.assertEqual(self.followed(whole), log.read_text(), "no gap and no line twice")
+        shown = self.followed(tail)
+        self.assertTrue(log.read_text().endswith("\n" + shown), "whole lines, no gap and none twice")
+        self.assertGreaterEqual(shown.count("\n"), TAIL)
+        for follower in followers:
+            self.assertEqual(follower.errors().count("waiting for the log"), 2, follower.errors())
         for trial_id, trial in self.cluster.trials("stormy").items():
             self.assertEqual(len(trial["attempts"]), 1, "the same attempt goes on")
-            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 1501)))
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 2401)))
         self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "stormy"))
 
     def test_promise_3_a_lost_host_costs_no_trial_and_changes_no_number(self):
@@ -199,13 +230,14 @@ class WholeSweep(unittest.TestCase):
                 if trial["attempts"] and trial["attempts"][-1]["ranks"][0]["worker_id"] == doomed_id and trial["checkpoints"]:
                     return trial_id
         doomed = wait_until(doomed_trial, "the doomed worker's trial to have a checkpoint")
+        log = self.rank_logs()[doomed]
+        follower = self.follow(doomed)
         # The host is gone: the daemon, the shims and the ranks below it at once.
         self.cluster.workers.pop("dies").kill()
         for pid, folder in self.cluster.rank_pids().items():
             if "/dies/" in folder:
                 os.killpg(os.getpgid(pid), signal.SIGKILL)
-                if f"/{doomed}/" in folder:
-                    log = pathlib.Path(folder) / "log"
+        self.assertEqual(self.followed(follower), log.read_text(), "to its end, through the other worker")
         self.wait("stormy")
         trial = self.cluster.trials("stormy")[doomed]
         self.assertEqual(trial["state"], "TRIAL_STATE_SUCCEEDED")
@@ -225,17 +257,17 @@ class WholeSweep(unittest.TestCase):
         worker = self.cluster.start_worker("worker", "--slots", "2")
         self.submit("adopted", {"train.seed": [0]}, steps=2400)
         self.wait_for_steps("adopted")
-        ((pid, folder),) = self.cluster.rank_pids().items()
-        (trial_id,) = self.cluster.trials("adopted")
-        follower = self.cluster.follow_log(trial_id)
-        wait_until(lambda: follower.text(), "the log to come")
+        (pid,) = self.cluster.rank_pids()
+        ((trial_id, log),) = self.rank_logs().items()
+        follower = self.follow(trial_id)
         worker.kill()
         self.assertTrue(alive(pid))
+        wait_until(lambda: "no worker is connected that could read this log" in self.cluster.ctl("logs", trial_id, check=False).stderr,
+                   "the coordinator to miss the worker")
         self.cluster.start_worker("worker", "--slots", "2")
         self.wait("adopted")
         (trial,) = self.cluster.trials("adopted").values()
-        self.assertEqual(follower.process.wait(60), 0, follower.errors())
-        self.assertEqual(follower.text(), (pathlib.Path(folder) / "log").read_text(), "no gap and no line twice")
+        self.assertEqual(self.followed(follower), log.read_text(), "no gap and no line twice")
         self.assertEqual(len(trial["attempts"]), 1)
         self.assertEqual(curve_steps(self.cluster, trial["id"]), list(range(1, 2401)))
 

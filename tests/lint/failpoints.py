@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The fail-points that docs/testing.md lists are those of the sources, no more and no fewer."""
+"""The fail-points that docs/testing.md and base/failpoint/points.h list are those of the sources, no more and no fewer."""
 import pathlib
 import re
 import subprocess
@@ -19,11 +19,16 @@ def documented():
     return {name for cell in cells for name in NAME.findall(cell)}
 
 
+def listed():
+    """Names of the points that a program accepts."""
+    return set(re.findall(r'"([^"]+)",', (ROOT / "base" / "failpoint" / "points.h").read_text()))
+
+
 def in_sources():
-    listed = subprocess.run(["git", "ls-files", "base", "coordinator", "worker", "services"], cwd=ROOT, check=True,
+    files = subprocess.run(["git", "ls-files", "base", "coordinator", "worker", "services"], cwd=ROOT, check=True,
                             capture_output=True, text=True).stdout
     names = set()
-    for path in (ROOT / name for name in listed.splitlines() if name.endswith((".cc", ".h"))):
+    for path in (ROOT / name for name in files.splitlines() if name.endswith((".cc", ".h"))):
         text = path.read_text()
         names.update(HIT.findall(text))
         names.update(f"file.{verb}" for verb in PATIENT.findall(text))
@@ -31,8 +36,10 @@ def in_sources():
 
 
 def main():
-    problems = [f"docs/testing.md does not list the fail-point {name}" for name in sorted(in_sources() - documented())]
-    problems += [f"docs/testing.md lists {name}, which is no fail-point" for name in sorted(documented() - in_sources())]
+    problems = []
+    for where, names in (("docs/testing.md", documented()), ("base/failpoint/points.h", listed())):
+        problems += [f"{where} does not list the fail-point {name}" for name in sorted(in_sources() - names)]
+        problems += [f"{where} lists {name}, which is no fail-point" for name in sorted(names - in_sources())]
     if problems:
         sys.exit("\n".join(problems))
     print(f"{len(documented())} fail-points are listed as they are")

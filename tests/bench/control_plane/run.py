@@ -39,12 +39,12 @@ def say(what, value):
     FIGURES[what] = value
 
 
-def wait_for(condition, seconds=300, every=0.01):
+def wait_for(condition, seconds=300, every=0.01, what="what was to happen"):
     """Seconds until the condition holds; looks `every` so many seconds, as a look costs the coordinator something."""
     begin = time.monotonic()
     while not condition():
         if time.monotonic() - begin > seconds:
-            sys.exit("waited in vain")
+            sys.exit(f"waited {seconds:.0f} s in vain for {what}")
         time.sleep(every)
     return time.monotonic() - begin
 
@@ -230,7 +230,8 @@ def measure_second_trials(programs, trials, slots=16):
         with simulated(c, slots):
             begin = time.monotonic()
             c.submit(spec, "seconds", trials, 1000)
-            wait_for(lambda: c.finished("seconds", trials), 3 * trials / slots + 60, every=min(0.5, trials / slots / 1000))
+            wait_for(lambda: c.finished("seconds", trials), 3 * trials / slots + 60, every=min(0.5, trials / slots / 1000),
+                     what=f"{trials} trials to succeed")
             took = time.monotonic() - begin
     say(f"{trials} trials of one second on {slots} slots", f"{took:.1f} s, {100 * trials / slots / took:.1f}% of the ideal")
 

@@ -103,7 +103,8 @@ std::unique_ptr<HostMemory> HostMemory::Share(Rendezvous& rendezvous) {
   Segment& own = memory->segments_.at(static_cast<size_t>(ranks.rank));
   std::string description;  // stays empty where there is no such memory
   base::UniqueFd file;
-  if (base::failpoint::Hit("fsdp.share memory") == 0) file.reset(memfd_create("mixln-rank", MFD_CLOEXEC));
+  if (base::failpoint::Hit("fsdp.share memory", "rank " + std::to_string(ranks.rank)) == 0)
+    file.reset(memfd_create("mixln-rank", MFD_CLOEXEC));
   if (file && ftruncate(file.get(), static_cast<off_t>(kBytes)) == 0) own.base = MapAll(file.get());
   if (own.base != nullptr) {
     uint64_t token = 0;

@@ -282,6 +282,7 @@ bool Trainer::Evaluate() {
   for (int64_t i = 0; i < data::MicroBatches(rows, config_.world_size, micro); ++i) {
     if (StopAsked()) return false;
     const auto part = Part(ranges, data::MicroBatch(share, i, micro));
+    base::failpoint::Hit("trainer.evaluation_batch");
     total += Compute(evaluation_set_.Read(part), 0);
     pulse::Beat();
     Report(writer_.Poll());

@@ -1,8 +1,12 @@
 #include "base/failpoint/failpoint.h"
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <stdexcept>
 
 namespace mixln::base::failpoint {
@@ -21,18 +25,45 @@ TEST(Failpoints, FailAtTheHitThatWasAskedForAndOnlyThere) {
 }
 
 TEST(FailpointsDeathTest, Kill) {
-  Failpoints failpoints(Parse("step:1=kill"));
-  EXPECT_EXIT(failpoints.Hit("step", ""), testing::KilledBySignal(SIGKILL), "");
+  Failpoints failpoints(Parse("trainer.micro_batch:1=kill"));
+  EXPECT_EXIT(failpoints.Hit("trainer.micro_batch", ""), testing::KilledBySignal(SIGKILL), "");
+}
+
+TEST(FailpointsDeathTest, AListThatMakesNoSenseEndsTheProcessAtItsFirstHit) {
+  const auto hit = [] {
+    setenv("MIXLN_FAILPOINTS", "trainer.micro_batsh:1=kill", 1);
+    Hit("file.write");
+  };
+  EXPECT_EXIT(hit(), testing::ExitedWithCode(64), "trainer.micro_batsh.*names no fail-point");
+}
+
+TEST(Failpoints, StopTheProcessUntilItIsContinued) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    Failpoints failpoints(Parse("trainer.micro_batch:2=stop"));
+    failpoints.Hit("trainer.micro_batch", "");
+    failpoints.Hit("trainer.micro_batch", "");
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, WUNTRACED), child);
+  ASSERT_TRUE(WIFSTOPPED(status)) << "it has ended";
+  EXPECT_EQ(WSTOPSIG(status), SIGSTOP);
+  kill(child, SIGCONT);
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 TEST(Failpoints, AskForADetailOnlyWhereThereAreSome) {
   bool asked = false;
-  EXPECT_EQ(Hit("step", [&] { return asked = true, "detail"; }), 0);
+  EXPECT_EQ(Hit("file.write", [&] { return asked = true, "detail"; }), 0);
   EXPECT_FALSE(asked) << "this process has none";
 }
 
 TEST(Failpoints, SayWhatIsWrongWithTheirList) {
-  for (const char* list : {"step", "step=kill", "step:0=kill", "step:x=kill", ":1=kill", "step:1=explode"}) {
+  for (const char* list : {"file.write", "file.write=kill", "file.write:0=kill", "file.write:x=kill",
+                           ":1=kill", "file.write:1=explode", "file.wriet:1=kill", "@manifest:1=EIO"}) {
     try {
       Parse(list);
       ADD_FAILURE() << list << " was accepted";

@@ -344,6 +344,14 @@ TEST_F(Commands, ALogThatIsNotFollowedOrCannotGrowIsNotWaitedFor) {
   EXPECT_EQ(coordinator.log_reads.size(), 2u);
 }
 
+TEST_F(Commands, ALogThatNobodyCanReadIsNoWantOfACoordinator) {
+  AddTrial("demo", 0, v1::TRIAL_STATE_RUNNING).add_attempts();
+  coordinator.log_breaks = {0};
+  coordinator.log_break_words = "no worker is connected that could read this log";
+  EXPECT_EQ(world.Run({"logs", "demo-0"}), 1);
+  EXPECT_EQ(world.Err(), "error: no worker is connected that could read this log\n");
+}
+
 TEST_F(Commands, LogsOfATrialThatNeverRanSayWhy) {
   AddTrial("demo", 0, v1::TRIAL_STATE_PENDING).set_reason("no slot is free");
   EXPECT_EQ(world.Run({"logs", "demo-0"}), 1);

@@ -44,6 +44,7 @@ class FakeCoordinator final : public v1::SweepService::Service,
       watches;  // each call of WatchSweep takes the first; then it is closed
   std::string log;
   std::vector<size_t> log_breaks;  // each call of ReadLog takes the first, and breaks there
+  std::string log_break_words = "Connection reset";
   std::vector<v1::ReadLogRequest> log_reads;
   std::vector<v1::CreateSweepRequest> created;
   int unavailable = 0;  // so many calls of CreateSweep are answered UNAVAILABLE
@@ -204,7 +205,7 @@ class FakeCoordinator final : public v1::SweepService::Service,
     writer->Write(piece);
     if (log_breaks.empty()) return grpc::Status::OK;
     log_breaks.erase(log_breaks.begin());
-    return {grpc::StatusCode::UNAVAILABLE, "Connection reset"};
+    return {grpc::StatusCode::UNAVAILABLE, log_break_words};
   }
   grpc::Status ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest*,
                            v1::ListWorkersResponse* response) override {
