@@ -58,7 +58,8 @@ class PreparerHangs : public testing::Test {
 };
 
 TEST_F(PreparerHangs, OneThatShowsNoLifeIsEndedAndSaysHowFarItWas) {
-  Request("echo '{\"phase\":\"hashing\",\"fraction\":0.43}'\nexec sleep 1000\n");
+  Request(absl::StrCat("echo $$ > ", (folder_ / "pid").string(),
+                       "\necho '{\"phase\":\"hashing\",\"fraction\":0.43}'\nexec sleep 1000\n"));
   ASSERT_TRUE(Says("hashing 43%"));
   ASSERT_TRUE(Eventually([&] {
     Look();
@@ -69,9 +70,10 @@ TEST_F(PreparerHangs, OneThatShowsNoLifeIsEndedAndSaysHowFarItWas) {
               testing::MatchesRegex("mixln-prepare hangs at \"hashing 43%\": no sign of life for "
                                     "[0-9]+ s while starting, limit 20 s; .*"));
   EXPECT_TRUE(preparer_->Fds().empty());
+  const pid_t pid = std::stoi(*base::ReadFile(folder_ / "pid"));
   EXPECT_TRUE(Eventually([&] {
     Poll();
-    return Children().empty();
+    return StartTime(pid) == 0;  // reaped
   }));
 }
 
