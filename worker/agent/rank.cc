@@ -49,6 +49,8 @@ absl::StatusOr<Rank> Rank::Start(const std::filesystem::path& folder, const Rank
   // dead.
   auto lock = base::LockFile::TryLock(folder / "rank.lock");
   if (!lock.ok()) return lock.status();
+  if (!pulse::Make(folder / pulse::kFile))
+    return base::ErrnoStatus(errno, absl::StrCat("cannot make ", (folder / pulse::kFile).string()));
   if (auto made = base::MakeFolders(launch.log.parent_path()); !made.ok()) return made;
   const base::UniqueFd log(open(launch.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (!log) return base::ErrnoStatus(errno, absl::StrCat("cannot write ", launch.log.string()));
@@ -126,7 +128,10 @@ void Rank::AskForStacks() const {
 void Rank::Kill() {
   // While the shim lives it does not reap the rank before its whole group has ended, so the group's number is
   // the rank's own.
-  if (rank_pid_ != 0 && !ShimIsGone()) kill(-rank_pid_, SIGKILL);
+  if (rank_pid_ == 0 || ShimIsGone()) return;
+  // First, so that also a daemon that finds the rank gone knows that it did not die by itself.
+  const base::UniqueFd mark(open((folder_ / kKilledFile).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  kill(-rank_pid_, SIGKILL);
 }
 
 bool Rank::Poll(base::Time now) {
