@@ -6,6 +6,7 @@
 // "old gpu".
 #include "worker/trainer/cuda/plugin/driver.h"
 
+#include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
@@ -40,7 +41,9 @@ Gpu Describe(int /*gpu*/) {
   const bool old = Kind() == "old gpu";
   return {"Emulated", old ? 7 : 9, old ? 5 : 0, /*peak_size=*/16};
 }
-at::Device Use(int /*gpu*/, bool /*deterministic*/) {
+at::Device Use(int /*gpu*/, bool deterministic) {
+  at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
   return at::kCPU;
 }
 Stream CurrentStream() {

@@ -1,6 +1,7 @@
 """mixln-trainer as its agent runs it, alone."""
 import copy
 import hashlib
+import json
 import math
 import os
 import pathlib
@@ -11,6 +12,7 @@ import tempfile
 import unittest
 
 from rank import BIN, STEPS, VOCAB, Rank, trial, wait_until, write_dataset
+from ranks_test import start
 
 
 class TrainerTest(unittest.TestCase):
@@ -205,6 +207,26 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual([bad for _, bad in rank.of("checkpoint_bad")], [{"path": str(manifest.parent)}])
         self.assertEqual(self.tensors(self.config["attempt_dir"]), self.tensors(self.shared / "straight-attempt"))
 
+    def test_its_own_checkpoint_that_the_system_does_not_let_read_is_tried_again_and_not_passed_over(self):
+        """A disk or network that fails says nothing of a checkpoint. Its own are the newest there are: an older one, or
+        none, would throw training away."""
+        checkpoints = self.folder / "attempt/checkpoints"
+        for step in ("step-000000040", "step-000000060"):
+            shutil.copytree(self.shared / "straight-attempt/checkpoints" / step, checkpoints / step)
+        for file in ("rank-00000.safetensors", "manifest.json"):
+            with self.subTest(file):
+                path = checkpoints / "step-000000060" / file
+                path.rename(self.folder / "aside")
+                path.symlink_to(file)  # to itself
+                rank = self.assert_refused(74, "FAILURE_CAUSE_IO", "step-000000060" if file[0] == "r" else str(checkpoints),
+                                           "Too many levels of symbolic links")
+                self.assertEqual(rank.of("checkpoint_bad") + rank.of("started"), [])
+                path.unlink()
+                (self.folder / "aside").rename(path)
+        code, rank = self.run_trial()
+        self.assertEqual(code, 0, rank.log())
+        self.assertEqual(rank.of("started")[0][1]["resume_step"], "60")
+
     def test_a_checkpoint_of_another_placement_is_refused(self):
         self.config["resume_from"] = str(self.shared / "straight-attempt/checkpoints/step-000000060")
         self.config["spec"]["norm"] = {"placement": "PLACEMENT_PRE", "alpha": 0, "post_layers": 0,
@@ -251,11 +273,44 @@ class TrainerTest(unittest.TestCase):
         (self.folder / "data/dataset.json").unlink()
         self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "dataset.json")
 
+    def test_data_that_the_system_does_not_let_read_may_be_read_later(self):
+        for file in ("dataset.json", "train-00001.tokens", "validation-00000.tokens", "unigram.u64", "token_bytes.u16"):
+            with self.subTest(file):
+                path = self.folder / "data" / file
+                content = path.read_bytes()
+                path.unlink()
+                path.symlink_to(file)  # to itself
+                self.assert_refused(74, "FAILURE_CAUSE_IO", f"{path}: Too many levels of symbolic links")
+                path.unlink()
+                path.write_bytes(content)
+
+    def test_a_model_that_the_system_does_not_let_read_may_be_read_later(self):
+        model = self.folder / "model"
+        model.mkdir()
+        spec = self.config["spec"]
+        config = {"model_type": "mixln", "vocab_size": VOCAB, "num_hidden_layers": 2, "num_attention_heads": 2,
+                  "max_position_embeddings": 32, "rms_norm_eps": 1e-6, "rope_theta": 10000, "norm_kind": "rmsnorm",
+                  "layer_placements": ["post", "pre"], **{key: spec["model"][key] for key in ("hidden_size", "intermediate_size")}}
+        (model / "config.json").write_text(json.dumps(config))
+        spec["init"]["from"] = str(model)
+        self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", f"{model}/model.safetensors: cannot be read: No such file")
+        for file in ("model.safetensors", "model.safetensors.index.json", "config.json"):  # the last read first
+            with self.subTest(file):
+                (model / file).unlink(missing_ok=True)
+                (model / file).symlink_to(file)  # to itself
+                self.assert_refused(74, "FAILURE_CAUSE_IO", f"{model}/{file}: ", "Too many levels of symbolic links")
+
     def test_too_little_memory_is_said_before_any_is_taken(self):
         layers = 200  # of 4 * 32768^2 + 3 * 32768 * 131072 weights: 54 TB in fp32
         self.config["spec"]["model"].update(hidden_size=32768, intermediate_size=131072, layers=layers)
         self.config["spec"]["norm"].update(post_layers=0, layer_placements=["PLACEMENT_PRE"] * layers)
-        self.assert_refused(71, "FAILURE_CAUSE_OUT_OF_MEMORY", "the trial needs at least 55", "(54975.6 GB for parameters, gradients and optimizer", " are available: lower ")
+        self.assert_refused(71, "FAILURE_CAUSE_OUT_OF_MEMORY", "the trial needs at least 963", "(54975.6 GB for parameters, gradients and optimizer, 41231.7 GB for the copy that checkpoints are written from, ", " are available: lower ")
+        # Two ranks of one host hear of each other's need, and say the same.
+        ranks = start(self.folder / "two", self.config, 2)
+        self.assertEqual([rank.wait() for rank in ranks], [71, 71], "\n".join(rank.log() for rank in ranks))
+        said = [rank.of("failed")[-1][1]["message"] for rank in ranks]
+        self.assertIn(" on the host for its 2 ranks there (", said[0])
+        self.assertEqual(said[1], said[0])
 
     def test_promise_9_a_run_that_diverges_is_a_result(self):
         self.config["spec"]["train"].update(lr=1e30, clip_norm=0, warmup_steps="1", weight_decay=0)

@@ -95,13 +95,19 @@ void CheckRange(const std::string& checkpoint, const TensorEntry& entry, const s
 }  // namespace
 
 std::vector<std::string> ListCheckpoints(const std::string& attempt_dir) {
+  const std::filesystem::path all = attempt_dir + "/checkpoints";
   std::vector<std::string> folders;
-  std::error_code absent;
-  for (const auto& entry : std::filesystem::directory_iterator(attempt_dir + "/checkpoints", absent)) {
-    if (entry.path().filename().string().starts_with("step-") &&
-        std::filesystem::exists(entry.path() / "manifest.json")) {
-      folders.push_back(entry.path().string());
+  try {
+    if (!std::filesystem::exists(all)) return {};
+    for (const auto& entry : std::filesystem::directory_iterator(all)) {
+      if (entry.path().filename().string().starts_with("step-") &&
+          std::filesystem::exists(entry.path() / "manifest.json")) {
+        folders.push_back(entry.path().string());
+      }
     }
+  } catch (const std::filesystem::filesystem_error& problem) {
+    throw error::InputOutputError("cannot look for checkpoints in " + all.string() + ": " +
+                                  problem.code().message());
   }
   std::sort(folders.rbegin(), folders.rend());  // nine digits: by step
   return folders;

@@ -9,7 +9,8 @@
 
 namespace mixln::worker::trainer::checkpoint {
 
-// Folders of all complete checkpoints of an attempt, newest first.
+// Folders of all complete checkpoints of an attempt, newest first. Throws error::InputOutputError where a
+// disk or network does not let it look: a rank that took this for none would start anew.
 std::vector<std::string> ListCheckpoints(const std::string& attempt_dir);
 
 // Reads manifest.json of a checkpoint's folder. Throws error::InputOutputError that names

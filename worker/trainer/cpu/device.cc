@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "worker/trainer/attention/attention.h"
+#include "worker/trainer/cpu/memory.h"
 #include "worker/trainer/cpu/operations.h"
 #include "worker/trainer/gemm/product.h"
 

@@ -38,7 +38,4 @@ void CrossEntropy(const at::Tensor& logits, const at::Tensor& targets, const at:
 void AdamW(const kernels::AdamWStep& step, const device::AdamWTensors& tensors, const at::Tensor& movement);
 void SumOfSquares(const at::Tensor& flat, const at::Tensor& to);
 
-int64_t AvailableBytes();
-int64_t PeakBytes();
-
 }  // namespace mixln::worker::trainer::cpu

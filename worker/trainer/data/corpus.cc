@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "worker/trainer/data/unreadable.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::data {
@@ -18,9 +19,7 @@ Corpus::Corpus(const shards::Dataset& dataset, const shards::Split& split)
     : dir_(dataset.dir.string()), vocab_size_(dataset.vocab_size), first_token_{0}, first_document_{0} {
   for (const shards::ShardInfo& info : split.shards) {
     auto shard = shards::ShardReader::Open(dataset.dir, info, dataset.bytes_per_token());
-    if (!shard.ok()) {
-      throw error::DataError(std::string(shard.status().message()) + "; prepare the data again");
-    }
+    if (!shard.ok()) ThrowUnreadable(shard.status());
     first_token_.push_back(first_token_.back() + static_cast<int64_t>(shard->tokens()));
     first_document_.push_back(first_document_.back() + static_cast<int64_t>(shard->documents()));
     shards_.push_back(*std::move(shard));

@@ -21,7 +21,8 @@ struct Range {
 class Corpus {
  public:
   // Opens all shards of `dataset.train` or `dataset.validation`. Throws error::DataError that names a shard
-  // which is missing, cut short, or not the one that dataset.json describes.
+  // which is missing, cut short, or not the one that dataset.json describes, and error::InputOutputError that
+  // names one which cannot be read.
   Corpus(const shards::Dataset& dataset, const shards::Split& split);
 
   int64_t tokens() const { return first_token_.back(); }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "worker/trainer/data/unigram.h"
+#include "worker/trainer/data/unreadable.h"
 #include "worker/trainer/error/error.h"
 
 namespace mixln::worker::trainer::data {
@@ -46,9 +47,7 @@ EvaluationSet::EvaluationSet(const shards::Dataset& dataset, const config::Spec&
   }
   const Unigram unigram(dataset);
   const auto bytes = shards::LoadTokenBytes(dataset);
-  if (!bytes.ok()) {
-    throw error::DataError(std::string(bytes.status().message()) + "; prepare the data again");
-  }
+  if (!bytes.ok()) ThrowUnreadable(bytes.status());
   std::vector<int64_t> occurrences(static_cast<size_t>(dataset.vocab_size));
   std::vector<int64_t> tokens;
   for (const Range& range : ranges_) {

@@ -16,7 +16,7 @@ class EvaluationSet {
  public:
   // The first rows of the validation documents with min(all, eval.tokens) targets in all; the last row is cut
   // to that. Packed, the tokens that fill no whole window make a last, shorter row, so no target is left out.
-  // Throws error::DataError when there is nothing to predict, or files cannot be read.
+  // Throws error::DataError when there is nothing to predict, and as Corpus for its files.
   EvaluationSet(const shards::Dataset& dataset, const config::Spec& spec);
 
   const std::vector<Range>& ranges() const { return ranges_; }

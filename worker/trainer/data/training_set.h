@@ -28,7 +28,7 @@ int64_t WindowAt(uint64_t seed, Position position, int64_t windows);
 
 class TrainingSet {
  public:
-  // Throws error::DataError when the set has fewer windows than one batch, or its shards cannot be read.
+  // Throws error::DataError when the set has fewer windows than one batch, and as Corpus for its shards.
   TrainingSet(const shards::Dataset& dataset, const config::Spec& spec);
 
   int64_t windows() const { return windows_; }

@@ -2,17 +2,14 @@
 
 #include <cmath>
 #include <numeric>
-#include <string>
 
-#include "worker/trainer/error/error.h"
+#include "worker/trainer/data/unreadable.h"
 
 namespace mixln::worker::trainer::data {
 
 Unigram::Unigram(const shards::Dataset& dataset) {
   const auto counts = shards::LoadUnigram(dataset);
-  if (!counts.ok()) {
-    throw error::DataError(std::string(counts.status().message()) + "; prepare the data again");
-  }
+  if (!counts.ok()) ThrowUnreadable(counts.status());
   const auto total = static_cast<double>(std::accumulate(counts->begin(), counts->end(), uint64_t{0}));
   losses_.reserve(counts->size());
   for (const uint64_t count : *counts) {

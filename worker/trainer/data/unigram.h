@@ -11,7 +11,7 @@ namespace mixln::worker::trainer::data {
 
 class Unigram {
  public:
-  // Throws error::DataError when the counts cannot be read.
+  // Throws as Corpus when the counts cannot be read.
   explicit Unigram(const shards::Dataset& dataset);
 
   // -log((c + 1) / (N + V)) in nats, with c the token's occurrences in the training documents, N the sum of

@@ -13,6 +13,7 @@ MemoryNeed LeastMemory(const EngineOptions& options, int64_t rows, int64_t time,
   const int64_t parameters = options.layers * layer + (options.tie_embeddings ? 1 : 2) * table;
 
   MemoryNeed need;
+  need.copy_bytes = 12 * parameters / world_size;
   need.state_bytes = (options.bf16 ? 18 : 16) * parameters / world_size;
   if (world_size > 1) {
     const bool gathers = !common_memory;

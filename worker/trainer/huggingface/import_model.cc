@@ -2,9 +2,11 @@
 
 #include <ATen/Functions.h>
 
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <system_error>
 
 #include "base/file/durable.h"
 #include "worker/trainer/error/error.h"
@@ -24,9 +26,9 @@ std::set<std::string> WeightFiles(const std::string& folder) {
   const std::string path = folder + "/model.safetensors.index.json";
   const auto text = base::ReadFile(path);
   if (absl::IsNotFound(text.status())) return {folder + "/model.safetensors"};
+  if (!text.ok()) throw error::InputOutputError(std::string(text.status().message()));
   std::set<std::string> files;
   try {
-    if (!text.ok()) throw error::DataError(std::string(text.status().message()));
     const nlohmann::json index = nlohmann::json::parse(*text);
     for (const auto& [name, file] : index.at("weight_map").items()) {
       files.insert(folder + "/" + file.get<std::string>());
@@ -43,10 +45,12 @@ void ImportModel(const std::string& folder, const ModelConfig& trial,
                  std::vector<engine::NamedState> states) {
   const std::string path = folder + "/config.json";
   const auto text = base::ReadFile(path);
-  if (!text.ok()) {
+  std::error_code unknown;
+  if (absl::IsNotFound(text.status()) || std::filesystem::is_regular_file(folder, unknown)) {
     throw error::ConfigError("init.from: " + folder +
                              " is no folder of a model: " + std::string(text.status().message()));
   }
+  if (!text.ok()) throw error::InputOutputError("init.from: " + std::string(text.status().message()));
   RequireSameModel(folder, ParseConfigJson(*text, path), trial);
   std::map<std::string, engine::NamedState> missing;
   for (const auto& state : states) missing.emplace(state.name, state);

@@ -43,6 +43,14 @@ std::string Header(const std::vector<NamedTensor>& tensors) {
   throw error::DataError(path + ": " + what);
 }
 
+// With errno. A missing file is missing for good; a disk or network that fails may work again.
+[[noreturn]] void RefuseUnread(const std::string& path, const std::string& what) {
+  const int reason = errno;
+  const std::string problem = path + ": " + what + ": " + std::strerror(reason);
+  if (reason == ENOENT) throw error::DataError(problem);
+  throw error::InputOutputError(problem);
+}
+
 }  // namespace
 
 void WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors) {
@@ -61,11 +69,11 @@ void WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& t
 SafetensorsFile::SafetensorsFile(const std::string& path) {
   base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat status = {};
-  if (!fd || fstat(fd.get(), &status) != 0) Refuse(path, std::string("cannot be read: ") + strerror(errno));
+  if (!fd || fstat(fd.get(), &status) != 0) RefuseUnread(path, "cannot be read");
   size_ = static_cast<size_t>(status.st_size);
   if (size_ < sizeof(uint64_t)) Refuse(path, "is no safetensors file: it is too short");
   data_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-  if (data_ == MAP_FAILED) Refuse(path, std::string("cannot be mapped: ") + strerror(errno));
+  if (data_ == MAP_FAILED) RefuseUnread(path, "cannot be mapped");
   try {
     Parse(path);
   } catch (...) {

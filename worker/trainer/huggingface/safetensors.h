@@ -31,7 +31,8 @@ struct StoredTensor {
 // A file, mapped for reading.
 class SafetensorsFile {
  public:
-  // Throws error::DataError that names the file, and the tensor, when it cannot be read or makes no sense.
+  // Throws error::DataError that names the file, and the tensor, when it is missing or makes no sense, and
+  // error::InputOutputError when it cannot be read.
   explicit SafetensorsFile(const std::string& path);
   ~SafetensorsFile();
   SafetensorsFile(const SafetensorsFile&) = delete;

@@ -2,7 +2,6 @@
 
 #include "worker/trainer/checkpoint/checkpoint_reader.h"
 #include "worker/trainer/checkpoint/damaged_error.h"
-#include "worker/trainer/error/error.h"
 #include "worker/trainer/huggingface/import_model.h"
 #include "worker/trainer/loop/say.h"
 #include "worker/trainer/loop/setup.h"
@@ -44,7 +43,7 @@ Progress Resume(const config::TrialConfig& config, const device::Device& device,
       Progress progress = LoadFrom(folder, config, device, windows, engine, damaged);
       progress.own = true;
       return progress;
-    } catch (const error::InputOutputError& problem) {
+    } catch (const checkpoint::DamagedError& problem) {
       Say("%s; trying the checkpoint before it", problem.what());
     }
   }

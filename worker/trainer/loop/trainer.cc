@@ -13,6 +13,7 @@
 #include "base/file/durable.h"
 #include "worker/pulse/pulse.h"
 #include "worker/trainer/data/share.h"
+#include "worker/trainer/data/unreadable.h"
 #include "worker/trainer/diagnostics/flops.h"
 #include "worker/trainer/error/error.h"
 #include "worker/trainer/loop/collapse.h"
@@ -30,9 +31,7 @@ constexpr int64_t kLayerSteps = 100;
 
 shards::Dataset LoadDataset(const config::TrialConfig& config) {
   auto dataset = shards::Dataset::Load(config.dataset_dir);
-  if (!dataset.ok()) {
-    throw error::DataError(std::string(dataset.status().message()) + "; prepare the data again");
-  }
+  if (!dataset.ok()) data::ThrowUnreadable(dataset.status());
   CheckSupported(config, *dataset);
   return *std::move(dataset);
 }
@@ -46,7 +45,10 @@ std::unique_ptr<engine::Engine> MakeEngine(const config::TrialConfig& config, co
                                            fsdp::Collectives* ranks, const device::Device& device) {
   try {
     const engine::EngineOptions options = MakeEngineOptions(config.spec, dataset);
-    CheckMemory(config, options, ranks != nullptr && ranks->has_common_memory(), device.available_bytes());
+    const bool common_memory = ranks != nullptr && ranks->has_common_memory();
+    std::vector<Draw> draws = DrawsOf(config, options, common_memory, device, cpu::Pools());
+    if (ranks != nullptr) draws = DrawsOfAll(draws, *ranks);
+    CheckMemory(draws);
     return std::make_unique<engine::Engine>(options, ranks, device);
   } catch (const std::invalid_argument& problem) {
     throw error::ConfigError(std::string("spec: ") + problem.what());

@@ -125,6 +125,16 @@ TEST_F(CheckpointTest, ListsOnlyCompleteOnesNewestFirst) {
   EXPECT_THAT(ListCheckpoints(attempt_), ElementsAre(hundred, forty));
 }
 
+TEST_F(CheckpointTest, ThatTheSystemDoesNotLetItLookForIsNotTakenForNone) {
+  std::filesystem::create_directories(attempt_ + "/checkpoints/step-000000040");
+  const std::string manifest = attempt_ + "/checkpoints/step-000000040/manifest.json";
+  std::filesystem::create_symlink("manifest.json", manifest);  // to itself
+  EXPECT_THROW(ListCheckpoints(attempt_), error::InputOutputError);
+  std::filesystem::remove_all(attempt_ + "/checkpoints");
+  std::filesystem::create_symlink("checkpoints", attempt_ + "/checkpoints");
+  EXPECT_THROW(ListCheckpoints(attempt_), error::InputOutputError);
+}
+
 TEST_F(CheckpointTest, ACrashAtAnyWriteLeavesTheLastOneWhole) {
   // A disk that breaks at its nth write, for every n until a checkpoint comes through.
   const std::string last = Write(Example(), States(1));

@@ -166,6 +166,25 @@ TEST_F(DataTest, TheOrderDoesNotDependOnHowABatchIsShared) {
   EXPECT_EQ(first_epoch.size(), 99U);
 }
 
+// Batches do not end where epochs do: one has the end of the first and the beginning of the second.
+TEST_F(DataTest, BatchesOfTwoEpochsHaveEveryWindowOnceInEach) {
+  std::vector<std::vector<int>> documents(23, {2, 3, 4, 1});
+  Write(dataset_.train, "train", {documents, {{5, 6, 7, 8, 9, 9, 9, 1}, {4, 1}}});
+  spec_.train.batch.sequences = 10;
+  for (const config::Reading reading : {config::Reading::kPacked, config::Reading::kPadded}) {
+    spec_.data.reading = reading;
+    const TrainingSet set(dataset_, spec_);
+    ASSERT_EQ(set.windows(), 25);  // 102 tokens: (102 - 1) / 4; or the documents
+    std::vector<int64_t> drawn;
+    for (int64_t step = 0; step < 5; ++step) {
+      for (const Range& range : set.Batch(step)) drawn.push_back(range.first);
+    }
+    const auto middle = drawn.begin() + 25;
+    EXPECT_EQ(std::set<int64_t>(drawn.begin(), middle).size(), 25U);
+    EXPECT_EQ(std::set<int64_t>(middle, drawn.end()).size(), 25U);
+  }
+}
+
 TEST_F(DataTest, AnotherSeedIsAnotherOrder) {
   spec_.data.context = 1;
   Write(dataset_.train, "train", {{std::vector<int>(100, 2)}});
@@ -219,6 +238,41 @@ TEST_F(DataTest, AShardCutShortIsNamed) {
   Write(dataset_.train, "train", {{{2, 3, 1}, {6, 7, 8, 9, 1}, {2, 2, 2, 1}}});
   std::filesystem::resize_file(folder_ + "/train0.tokens", 90);
   EXPECT_THAT(Refusal<TrainingSet>(), HasSubstr("train0.tokens"));
+}
+
+TEST_F(DataTest, AMissingOrDamagedFileSaysOnceWhatToDo) {
+  const auto expect = [&](const std::string& refusal, const std::string& file) {
+    EXPECT_THAT(refusal, HasSubstr(file));
+    const std::string advice = "prepare the data again";
+    const size_t said = refusal.find(advice);
+    EXPECT_EQ(said, refusal.size() - advice.size()) << refusal;
+  };
+  Write(dataset_.train, "train", {{{2, 3, 1}, {6, 7, 8, 9, 1}, {2, 2, 2, 1}}});
+  Write(dataset_.validation, "validation", {{{2, 3, 4, 1}}});
+  std::filesystem::resize_file(folder_ + "/train0.tokens", 90);
+  expect(Refusal<TrainingSet>(), "train0.tokens");
+  std::filesystem::remove(folder_ + "/train0.tokens");
+  expect(Refusal<TrainingSet>(), "train0.tokens");
+  std::filesystem::resize_file(folder_ + "/token_bytes.u16", 3);
+  expect(Refusal<EvaluationSet>(), "token_bytes.u16");
+  std::filesystem::resize_file(folder_ + "/unigram.u64", 3);
+  expect(Refusal<EvaluationSet>(), "unigram.u64");
+}
+
+// As a disk or network that fails, which a retry may cure; root meets it, too.
+TEST_F(DataTest, AFileThatTheSystemDoesNotLetReadIsNoBadData) {
+  Write(dataset_.train, "train", {{{2, 3, 1}, {6, 7, 8, 9, 1}, {2, 2, 2, 1}}});
+  Write(dataset_.validation, "validation", {{{2, 3, 4, 1}}});
+  for (const std::string file : {"token_bytes.u16", "unigram.u64", "validation0.tokens"}) {
+    std::filesystem::remove(folder_ + "/" + file);
+    std::filesystem::create_symlink(file, folder_ + "/" + file);  // to itself
+    try {
+      EvaluationSet(dataset_, spec_);
+      FAIL() << file;
+    } catch (const error::InputOutputError& problem) {
+      EXPECT_THAT(problem.what(), HasSubstr(file + ": Too many levels of symbolic links"));
+    }
+  }
 }
 
 TEST_F(DataTest, ATokenOutsideTheVocabularyIsNamed) {

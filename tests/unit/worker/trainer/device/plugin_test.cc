@@ -174,6 +174,19 @@ TEST(OpenGpu, SaysThatAFileIsNoPlugin) {
 }
 
 #ifdef MIXLN_EMULATED_PLUGIN
+TEST(OpenGpu, MakesKernelsDeterministicWhereTheTrialAsksForIt) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process opens a GPU once
+  for (const bool deterministic : {true, false}) {
+    EXPECT_EXIT(
+        {
+          setenv("MIXLN_GPU_PLUGIN", MIXLN_EMULATED_PLUGIN, 1);
+          OpenGpu(0, deterministic);
+          std::_Exit(at::globalContext().deterministicAlgorithms() ? 1 : 2);
+        },
+        testing::ExitedWithCode(deterministic ? 1 : 2), "");
+  }
+}
+
 TEST(OpenGpu, SaysWhyThereIsNoGpu) {
   EXPECT_EQ(Refusal(MIXLN_EMULATED_PLUGIN, "none"),
             "gpu: is 0, but this machine has no GPU; train on CPUs, or on another worker");
