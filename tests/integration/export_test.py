@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  
 
 from cluster import BIN, ROOT, Cluster, corpus_text, sweep_text  # noqa: E402
 from rank import Rank, trial, write_dataset, write_manifest  # noqa: E402
+from ranks_test import start  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests/parity"))
 import mixln  # noqa: E402
@@ -112,10 +113,13 @@ class ExportTest(unittest.TestCase):
         self.assert_same_logits(model.eval(), checkpoint)
 
     def test_every_placement_computes_what_the_engine_does(self):
-        for placements, norm_kind in [*((p, "rmsnorm") for p in PLACEMENTS), (["pre", "group", "post"], "layernorm")]:
+        cases = [*((p, "rmsnorm") for p in PLACEMENTS), (["pre", "group", "post"], "layernorm")]
+        cases += [([p, p, p], "layernorm") for p in ("sandwich", "admin", "dlcl")]
+        for placements, norm_kind in cases:
             name = "-".join([*placements, norm_kind])
+            kv_heads = 1 if len(set(placements)) == 1 else 2
             with self.subTest(name):
-                checkpoint = self.train(name, placements, norm_kind)
+                checkpoint = self.train(name, placements, norm_kind, kv_heads=kv_heads)
                 self.assertEqual(export(checkpoint, self.folder / name).returncode, 0)
                 self.assert_same_logits(load(self.folder / name), checkpoint)
 
@@ -193,23 +197,27 @@ class ExportTest(unittest.TestCase):
 
     # Import.
 
-    def start_from(self, model, placements=("post", "pre", "pre"), **changes):
+    def start_from(self, model, placements=("post", "pre", "pre"), world_size=1):
         """One update at a learning rate of 0, so that the weights stay what they were; its exit code, log and checkpoint."""
         name = str(self.folder.relative_to(self.shared) / f"import-{len(list(self.folder.iterdir()))}")
         config = self.config(name, list(placements), steps=1)
         config["spec"]["init"]["from"] = str(model)
         config["spec"]["train"].update(warmup_steps="1", weight_decay=0)
-        config["spec"]["model"].update(changes)
-        rank = Rank(self.shared / (name + "-rank"), config)
-        return rank.wait(), rank.log(), self.shared / name / "checkpoints/step-000000001"
+        folder = self.shared / (name + "-ranks")
+        ranks = start(folder, config, world_size) if world_size > 1 else [Rank(folder, config)]
+        [code] = {rank.wait() for rank in ranks}
+        return code, ranks[0].log(), self.shared / name / "checkpoints/step-000000001"
 
     def test_export_import_export_is_bit_equal(self):
-        code, log, checkpoint = self.start_from(self.shared / "mix-model")
-        self.assertEqual(code, 0, log)
-        self.assertIn("starting with the weights in", log)
-        self.assertEqual(export(checkpoint, self.folder / "again").returncode, 0)
-        self.assertEqual((self.folder / "again/model.safetensors").read_bytes(),
-                         (self.shared / "mix-model/model.safetensors").read_bytes())
+        for world_size in (1, 2):
+            with self.subTest(world_size=world_size):
+                code, log, checkpoint = self.start_from(self.shared / "mix-model", world_size=world_size)
+                self.assertEqual(code, 0, log)
+                self.assertIn("starting with the weights in", log)
+                self.assertEqual(len(list(checkpoint.glob("*.safetensors"))), world_size)
+                again = self.folder / f"again-{world_size}"
+                self.assertEqual(export(checkpoint, again).returncode, 0)
+                self.assertEqual((again / "model.safetensors").read_bytes(), (self.shared / "mix-model/model.safetensors").read_bytes())
 
     def test_a_llama_that_transformers_saved_in_pieces_and_bf16_is_read(self):
         checkpoint = self.train("llama", ["pre", "pre"])

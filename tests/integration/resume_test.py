@@ -1,6 +1,7 @@
 """Promise 5: a resumed run equals an uninterrupted one, bit for bit. A rank dies by kill -9 between two micro-batches of one
 update, in the middle of an epoch; all are started again and go on from the last checkpoint."""
 import copy
+import json
 import pathlib
 import shutil
 import tempfile
@@ -24,8 +25,8 @@ class Resume(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.folder)
 
-    def config(self, attempt, precision):
-        config = trial(self.folder, attempt)
+    def config(self, attempt, precision, threads):
+        config = dict(trial(self.folder, attempt), threads=threads)
         config["spec"]["train"].update(precision=precision, batch={"sequences": ROWS, "micro_sequences": AT_ONCE})
         config["spec"]["checkpoint"]["every_steps"] = str(EVERY)
         return config
@@ -43,11 +44,11 @@ class Resume(unittest.TestCase):
         self.assertTrue((folder / "manifest.json").exists())
         return {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
 
-    def repeat(self, world_size, precision):
-        name = f"{world_size}-{precision}"
-        straight = self.start(f"{name}-straight", self.config(f"{name}-s", precision), world_size)
+    def repeat(self, world_size, precision, threads=1):
+        name = f"{world_size}-{precision}-{threads}"
+        straight = self.start(f"{name}-straight", self.config(f"{name}-s", precision, threads), world_size)
         self.wait(straight, *[0] * world_size)
-        config = self.config(f"{name}-k", precision)
+        config = self.config(f"{name}-k", precision, threads)
         micro_batches = ROWS // AT_ONCE // world_size
         self.assertGreater(micro_batches, 1)
         last = world_size - 1
@@ -58,7 +59,12 @@ class Resume(unittest.TestCase):
         again = self.start(name, config, world_size)
         self.wait(again, *[0] * world_size)
         # The save of the last checkpoint but one may have been cut off with the rank.
-        self.assertIn(int(again[0].of("started")[-1][1]["resume_step"]), (KILLED_AT // EVERY * EVERY, KILLED_AT // EVERY * EVERY - EVERY))
+        resumed = int(again[0].of("started")[-1][1]["resume_step"])
+        self.assertIn(resumed, (KILLED_AT // EVERY * EVERY, KILLED_AT // EVERY * EVERY - EVERY))
+        manifest = json.loads((self.folder / f"{name}-k/checkpoints/step-{resumed:09}/manifest.json").read_text())
+        self.assertEqual(manifest["threads"], threads)
+        self.assertGreater(manifest["data"]["offset"], 0)
+        self.assertLess(manifest["data"]["offset"], manifest["data"]["windows"] - ROWS)  # the middle of an epoch
         self.assertEqual(again[0].losses(), straight[0].losses())
         self.assertEqual(again[0].of("eval_done")[-1], straight[0].of("eval_done")[-1])
         self.assertEqual(self.files(f"{name}-k"), self.files(f"{name}-s"))
@@ -68,6 +74,9 @@ class Resume(unittest.TestCase):
 
     def test_promise_5_one_rank_bf16(self):
         self.repeat(1, "PRECISION_BF16")
+
+    def test_promise_5_one_rank_on_two_threads(self):
+        self.repeat(1, "PRECISION_BF16", threads=2)
 
     def test_promise_5_two_ranks_fp32(self):
         self.repeat(2, "PRECISION_FP32")

@@ -27,6 +27,23 @@ class Determinism(unittest.TestCase):
                     for name, tensor in first["tensors"].items():
                         self.assertTrue(same(tensor, second["tensors"][name]), name)
 
+    def test_activations_computed_again_give_the_same_bits(self):
+        for bf16 in (False, True):
+            def requests(again):
+                for placements in mixln.PLACEMENTS:
+                    m = mixln.model(placements, bf16=bf16, clip_norm=1.0, kv_heads=2, activation_checkpointing=again)
+                    batches = [mixln.batch(m, 5, 37, seed=u, mask=u % 2 == 1, lr=1e-3) for u in range(3)]
+                    yield (m, batches, None, ["logits", "gradients", "parameters"], 2), dict(micro=2)
+
+            kept, again = (mixln.run_all(PROGRAM, list(requests(flag))) for flag in (False, True))
+            for placements, first, second in zip(mixln.PLACEMENTS, kept, again, strict=True):
+                with self.subTest(placements, bf16=bf16):
+                    self.assertEqual(first["losses"], second["losses"])
+                    self.assertEqual(first["gradient_norms"], second["gradient_norms"])
+                    self.assertLess(second["peak_bytes"][0], first["peak_bytes"][0])  # it does forget them
+                    for name, tensor in first["tensors"].items():
+                        self.assertTrue(same(tensor, second["tensors"][name]), name)
+
     def initial(self, *args, **kwargs):
         return mixln.run(PROGRAM, mixln.model(*args, **kwargs), [], None, ["parameters"])["tensors"]
 

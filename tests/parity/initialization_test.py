@@ -79,6 +79,17 @@ class Initialization(unittest.TestCase):
                 else:
                     self.assertTrue(same(pre[name], other[name]), f"{placements}: {name}")
 
+    def test_ranks_start_with_the_same_bits_whatever_the_world_size(self):
+        # Sizes that no world size divides.
+        requests = [((mixln.model(p, hidden_size=56, intermediate_size=83), [], None, ["parameters"]), {}) for p in mixln.PLACEMENTS]
+        alone = mixln.run_all(PROGRAM, requests)
+        for world_size in (2, 3, 4):
+            for placements, one, many in zip(mixln.PLACEMENTS, alone, mixln.run_ranks(PROGRAM, world_size, requests), strict=True):
+                with self.subTest(placements, world_size=world_size):
+                    self.assertEqual(set(many["tensors"]), set(one["tensors"]))
+                    for name, tensor in one["tensors"].items():
+                        self.assertTrue(same(many["tensors"][name], tensor), name)
+
     def test_scaling_divides_what_writes_into_the_stream_and_nothing_else(self):
         plain, scaled = initials([(mixln.model("pre"), None), (mixln.model("pre", scaled_init=True), None)])
         for name, tensor in plain.items():

@@ -65,18 +65,19 @@ def write(folder, m, batches, weights=None, outputs=(), threads=1, initialize=Fa
 
 
 def read(folder, ranks=None):
-    """result.json with "tensors" as a dict of tensors; of several ranks, their parts of them put together."""
-    tensors = {}
+    """result.json with "tensors" as a dict of tensors; of several ranks, their parts of them put together, and "peak_bytes" of each."""
+    tensors, peaks = {}, []
     for suffix in [""] if ranks is None else [f"-{rank}" for rank in range(ranks)]:
         with open(os.path.join(folder, f"result{suffix}.json")) as f:
             result = json.load(f)
+        peaks.append(result["peak_bytes"])
         data = torch.from_numpy(np.fromfile(os.path.join(folder, f"output{suffix}.f32"), dtype=np.float32))
         at = 0
         for t in result["tensors"]:
             whole = tensors.setdefault(t["name"], torch.full(t["shape"], torch.nan))
             whole.view(-1)[t["begin"]:t["begin"] + t["elements"]] = data[at:at + t["elements"]]
             at += t["elements"]
-    return dict(result, tensors=tensors)
+    return dict(result, tensors=tensors, peak_bytes=peaks)
 
 
 def free_port():

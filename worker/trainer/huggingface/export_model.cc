@@ -27,19 +27,16 @@ bool IsMoment(const std::string& name) {
   return name.starts_with("exp_avg/") || name.starts_with("exp_avg_sq/");
 }
 
-// The masters, each put together from its ranges in the ranks' files, in the order of their first ranges.
+// The masters by name, each put together from its ranges in the ranks' files. So whatever ranks wrote them,
+// the same weights are the same bytes.
 std::vector<NamedTensor> ReadMasters(const std::string& folder, const checkpoint::Manifest& manifest) {
-  std::vector<NamedTensor> masters;
-  std::map<std::string, at::Tensor> flat;
+  std::map<std::string, at::Tensor> masters;
   std::map<std::string, int64_t> covered;
   for (const checkpoint::FileEntry& file : manifest.files) {
     for (const checkpoint::TensorEntry& entry : file.tensors) {
       if (IsMoment(entry.name)) continue;
-      if (!flat.contains(entry.name)) {
-        masters.push_back({entry.name, at::empty(entry.shape, at::kFloat)});
-        flat.emplace(entry.name, masters.back().tensor.view({-1}));
-      }
-      const int64_t size = flat.at(entry.name).numel();
+      if (!masters.contains(entry.name)) masters.emplace(entry.name, at::empty(entry.shape, at::kFloat));
+      const int64_t size = masters.at(entry.name).numel();
       if (entry.begin < 0 || entry.elements < 0 || entry.begin > size ||
           entry.elements > size - entry.begin) {
         throw error::InputOutputError("checkpoint " + folder + ": is corrupted: a range of " + entry.name +
@@ -48,7 +45,7 @@ std::vector<NamedTensor> ReadMasters(const std::string& folder, const checkpoint
       covered[entry.name] += entry.elements;
     }
   }
-  for (const auto& [name, tensor] : flat) {
+  for (const auto& [name, tensor] : masters) {
     if (covered[name] != tensor.numel()) {
       throw error::InputOutputError("checkpoint " + folder + ": has only " + std::to_string(covered[name]) +
                                     " of " + std::to_string(tensor.numel()) + " elements of " + name);
@@ -58,11 +55,13 @@ std::vector<NamedTensor> ReadMasters(const std::string& folder, const checkpoint
     checkpoint::ReadTensorFile(folder, file,
                                [&](const checkpoint::TensorEntry& entry, const float* elements) {
                                  if (IsMoment(entry.name)) return;
-                                 std::memcpy(flat.at(entry.name).data_ptr<float>() + entry.begin, elements,
+                                 std::memcpy(masters.at(entry.name).data_ptr<float>() + entry.begin, elements,
                                              static_cast<size_t>(entry.elements) * sizeof(float));
                                });
   }
-  return masters;
+  std::vector<NamedTensor> named;
+  for (const auto& [name, tensor] : masters) named.push_back({name, tensor});
+  return named;
 }
 
 void Check(const absl::Status& status) {
