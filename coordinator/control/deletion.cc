@@ -88,7 +88,7 @@ void TellDeletions(Context& context, const std::string& worker_id) {
 void ForgetToldDeletions(Context& context) {
   for (auto& [id, record] : context.state.workers) {
     // Twice the lease: what it was heard to say may have been under way for one.
-    const bool knows = record.session != 0 && record.worker.state() != v1::WORKER_STATE_LOST &&
+    const bool knows = record.session != 0 && record.lease_expiry > context.now.steady &&
                        context.now.steady - record.deletions_told > 2 * context.options.lease;
     if (record.deletions.empty() || !knows) continue;
     record.deletions.clear();

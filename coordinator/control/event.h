@@ -79,7 +79,7 @@ struct RankEventsReceived {
   v1::EventBatch batch;
 };
 // The coordinator itself did nothing for so long, half a lease or more: its machine was suspended, or its
-// disk hung. Nobody could be heard meanwhile.
+// disk hung; or its disk was full since the last round. Nobody could be heard meanwhile, or connect.
 struct StoodStill {
   base::Duration gap;
 };

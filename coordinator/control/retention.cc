@@ -88,6 +88,22 @@ std::set<std::string> DeletersOf(const Context& context, const v1::Trial& trial)
   return deleters;
 }
 
+// The trials that took over checkpoints of one whose folder goes have them no longer.
+void LetGoOf(Context& context, const std::vector<std::string>& trials, const std::string& folder) {
+  for (const std::string& id : trials) {
+    v1::Trial& trial = context.state.trials.at(id);
+    if (trial.retry_of().empty()) continue;
+    auto& checkpoints = *trial.mutable_checkpoints();
+    const auto gone =
+        std::remove_if(checkpoints.begin(), checkpoints.end(), [&](const v1::Checkpoint& checkpoint) {
+          return absl::StartsWith(checkpoint.path(), absl::StrCat(folder, "/"));
+        });
+    if (gone == checkpoints.end()) continue;
+    checkpoints.erase(gone, checkpoints.end());
+    MarkTrial(context, trial);
+  }
+}
+
 }  // namespace
 
 void DeleteOldArtifacts(Context& context) {
@@ -111,6 +127,7 @@ void DeleteOldArtifacts(Context& context) {
         if (trial.checkpoints().empty()) continue;
         trial.clear_checkpoints();
         MarkTrial(context, trial);
+        LetGoOf(context, trials, TrialDir(sweep, trial));
       }
     }
   }

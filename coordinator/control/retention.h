@@ -14,7 +14,7 @@ void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::str
 // Has the folders of trials deleted that ended longer ago than their sweep's retention.seconds_after_end: the
 // checkpoints by any worker, the ranks' folders by those that ran them. A worker that was away, or that may
 // have lost the message, is told once it connects. A checkpoint that an unfinished trial may resume from
-// keeps its trial's folder.
+// keeps its trial's folder. What ended trials took over from one whose folder goes leaves their rows.
 void DeleteOldArtifacts(Context& context);
 
 }  // namespace mixln::coordinator::control

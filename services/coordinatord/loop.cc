@@ -212,9 +212,13 @@ absl::Status Loop::Commit(Round& round) {
 
 void Loop::NoticeStandstill(Round& round, base::Time steady) {
   const base::Duration gap = steady - std::exchange(round_begin_, steady);
-  if (gap < options_.control.lease / 2) return;
-  spdlog::warn("stood still for {:.0f} s (its machine, or its disk): workers have {:.0f} s to be heard again",
-               base::ToSeconds(gap), base::ToSeconds(options_.control.reconnect_grace));
+  const bool stood_still = gap >= options_.control.lease / 2;
+  if (stood_still)
+    spdlog::warn(
+        "stood still for {:.0f} s (its machine, or its disk): workers have {:.0f} s to be heard again",
+        base::ToSeconds(gap), base::ToSeconds(options_.control.reconnect_grace));
+  // While its disk is full no worker can connect.
+  if (!stood_still && full_.ok()) return;
   round.events.emplace_back(control::StoodStill{gap});
 }
 

@@ -96,7 +96,7 @@ class Loop {
   void Run();
   std::deque<Pending> TakeBatch();
   void Process(std::deque<Pending> batch, bool tick);
-  // Adds StoodStill if the last round began longer ago than any round should take.
+  // Adds StoodStill if the last round began longer ago than any round should take, or the disk is full.
   void NoticeStandstill(Round& round, base::Time steady);
   // Steps the core through the event, or refuses it.
   coordinator::control::Decision Decide(coordinator::control::Event& event, base::Now now);

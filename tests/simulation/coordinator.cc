@@ -1,7 +1,9 @@
 #include "coordinator.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "coordinator/state/trials.h"
 
 namespace mixln::simulation {
@@ -42,7 +44,9 @@ Coordinator::Coordinator(Scheduler& scheduler, Ledger& ledger, Mutation mutation
     : scheduler_(scheduler),
       ledger_(ledger),
       mutation_(mutation),
-      disk_(mutation == Mutation::kSendBeforeCommit) {
+      disk_(mutation == Mutation::kSendBeforeCommit),
+      still_(scheduler),
+      curves_(scheduler, ledger, still_, mutation == Mutation::kEarlyAcks) {
   disk_.on_step = [this] { Step(); };
 }
 
@@ -70,7 +74,6 @@ void Coordinator::Start() {
   options.control.checkpoint_wait = base::Seconds(20);  // short, so that it ends at times
   loop_ = std::make_unique<Loop>(disk_, *published_, metrics_, std::move(effects), std::move(options));
   if (!loop_->Load().ok()) throw Violation("the store does not load");
-  ledger_.BeginRound();
   ledger_.Check(*published_);
   awake_ = false;
   Tick(++life_);
@@ -78,24 +81,36 @@ void Coordinator::Start() {
 
 void Coordinator::Crash() {
   if (!up()) return;
+  if (scheduler_.traces) scheduler_.Trace("the coordinator dies");
   ++life_;
   crash_after_ = 0;
   loop_.reset();
+  still_.Die();
   disk_.LoseCache();
+  curves_.LoseQueue();
   const bool silently = scheduler_.Chance(0.3);  // its host died, too
   for (auto& [number, session] : std::exchange(sessions_, {})) session.stream->Close(kCoordinator, silently);
 }
 
+void Coordinator::StandStill(double seconds) {
+  if (!up()) return;
+  if (scheduler_.traces) scheduler_.Trace(absl::StrCat("the coordinator stands still for ", seconds, " s"));
+  still_.Begin(seconds);
+}
+
 void Coordinator::Restart() {
   if (up()) return;
+  if (scheduler_.traces) scheduler_.Trace("the coordinator comes back");
   disk_.Restart();
   Start();
 }
 
 void Coordinator::Tick(uint64_t life) {
   if (life != life_) return;
-  Pump(true);
-  if (life == life_) scheduler_.After(0.5, [this, life] { Tick(life); });
+  const bool stands_still = still_.rest() > 0;
+  if (!stands_still) Pump(true);
+  if (life != life_) return;
+  scheduler_.After(stands_still ? still_.TimerDelay() : 0.5, [this, life] { Tick(life); });
 }
 
 void Coordinator::WakeUp() {
@@ -106,7 +121,7 @@ void Coordinator::WakeUp() {
 }
 
 void Coordinator::Pump(bool tick) {
-  const double wait = busy_until_ - scheduler_.seconds();
+  const double wait = std::max(busy_until_ - scheduler_.seconds(), still_.rest());
   if (wait > 0 && !tick) {
     scheduler_.After(wait + 0.001, [this, life = life_] {
       if (life == life_) Pump(false);
@@ -115,7 +130,6 @@ void Coordinator::Pump(bool tick) {
   }
   if (wait > 0) return;
   awake_ = false;
-  ledger_.BeginRound();
   try {
     loop_->Pump(tick);
   } catch (const Died&) {
@@ -131,17 +145,21 @@ void Coordinator::Accept(const std::shared_ptr<Stream>& stream, Receiver receive
     return;
   }
   const uint64_t number = ++numbers_;
-  sessions_[number] = {.stream = stream, .receiver = std::move(receiver), .worker_id = {}, .inbox = {}};
-  stream->on_closed[kCoordinator] = [this, number] { Gone(number); };
+  stream->on_closed[kCoordinator] = [this, number] { still_.Do([this, number] { Gone(number); }); };
+  still_.Do([this, number, stream, receiver = std::move(receiver)] {
+    sessions_[number] = {.stream = stream, .receiver = receiver, .worker_id = {}, .inbox = {}};
+  });
 }
 
 void Coordinator::Receive(const std::shared_ptr<Stream>& stream, v1::WorkerMessage message) {
-  for (auto& [number, session] : sessions_) {
-    if (session.stream != stream) continue;
-    session.inbox.push_back(std::move(message));
-    Next(number);
-    return;
-  }
+  still_.Do([this, stream, message = std::move(message)] {
+    for (auto& [number, session] : sessions_) {
+      if (session.stream != stream) continue;
+      session.inbox.push_back(message);
+      Next(number);
+      return;
+    }
+  });
 }
 
 void Coordinator::Next(uint64_t number) {
@@ -179,15 +197,12 @@ void Coordinator::Handle(uint64_t number, const v1::WorkerMessage& message) {
   }
 }
 
-std::vector<v1::EventAck> Coordinator::ReadCursors(const v1::Hello& hello) {
+std::vector<v1::EventAck> Coordinator::ReadCursors(const v1::Hello& hello) const {
   std::vector<v1::EventAck> cursors;
   for (const v1::AttemptStatus& attempt : hello.attempts()) {
     for (const int32_t rank : attempt.ranks()) {
-      v1::EventAck& cursor = cursors.emplace_back();
-      cursor.set_trial_id(attempt.trial_id());
-      *cursor.mutable_fence() = attempt.fence();
-      cursor.set_rank(rank);
-      cursor.set_sequence(cursors_[{attempt.trial_id(), attempt.fence().epoch(), rank}]);
+      cursors.push_back(curves_.Cursor(attempt.trial_id(), attempt.fence(), rank));
+      ledger_.CursorSent(cursors.back());
     }
   }
   return cursors;
@@ -221,24 +236,25 @@ void Coordinator::Submit(uint64_t number, control::Event event, std::function<vo
 
 void Coordinator::Record(uint64_t number, const v1::EventBatch& batch) {
   ledger_.EventsAccepted(batch);
-  uint64_t& cursor = cursors_[{batch.trial_id(), batch.fence().epoch(), batch.rank()}];
-  for (const v1::RankEvent& event : batch.events()) {
-    if (event.sequence() == cursor + 1) cursor = event.sequence();
-  }
-  v1::CoordinatorMessage message;
-  v1::EventAck& ack = *message.mutable_event_ack();
-  ack.set_trial_id(batch.trial_id());
-  *ack.mutable_fence() = batch.fence();
-  ack.set_rank(batch.rank());
-  ack.set_sequence(cursor);
-  Send(number, std::move(message));
+  curves_.Append(batch, [this, number](const v1::EventAck& stored) {
+    ledger_.EventsAcknowledged(stored);
+    v1::CoordinatorMessage message;
+    *message.mutable_event_ack() = stored;
+    Send(number, std::move(message));
+  });
 }
 
 void Coordinator::Send(uint64_t number, v1::CoordinatorMessage message) {
   const auto found = sessions_.find(number);
   if (found == sessions_.end()) return;
-  const Receiver receiver = found->second.receiver;
-  found->second.stream->Send(kCoordinator, [receiver, message = std::move(message)] { receiver(message); });
+  if (scheduler_.traces)
+    scheduler_.Trace(absl::StrCat("to ", found->second.worker_id, ": ", message.ShortDebugString()));
+  if (message.has_stop()) ledger_.Stopped(worker::session::KeyOf(message.stop()));
+  // Whatever a worker is told twice, it does once.
+  const int times = !message.has_welcome() && scheduler_.Chance(0.05) ? 2 : 1;
+  for (int i = 0; i < times; ++i)
+    found->second.stream->Send(kCoordinator,
+                               [receiver = found->second.receiver, message] { receiver(message); });
 }
 
 void Coordinator::Close(uint64_t number) {
@@ -263,11 +279,13 @@ void Coordinator::Call(control::Event event, std::function<void(const absl::Stat
     done(absl::UnavailableError("the coordinator is down"));
     return;
   }
-  loop_->Submit(std::move(event), [this, done = std::move(done)](const Loop::Answer& answer) {
-    Step();
-    done(answer.outcome);
+  still_.Do([this, event = std::move(event), done = std::move(done)] {
+    loop_->Submit(event, [this, done](const Loop::Answer& answer) {
+      Step();
+      done(answer.outcome);
+    });
+    WakeUp();
   });
-  WakeUp();
 }
 
 }  // namespace mixln::simulation

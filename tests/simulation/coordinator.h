@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "coordinator/store/memory_store.h"
+#include "curves.h"
 #include "ledger.h"
 #include "network.h"
 #include "services/coordinatord/loop.h"
+#include "standstill.h"
 
 namespace mixln::simulation {
 
@@ -21,6 +23,8 @@ enum class Mutation {
   kNone,
   kSendBeforeCommit,  // what was decided is said before it is on disk
   kNoFence,           // a report of any fence counts as one of the live attempt
+  kEarlyAcks,         // events are acknowledged before they are on disk
+  kNoKeep,            // slots are not kept for the head of the queue (Crowd)
 };
 
 // The store, whose disk is slow, full or broken when the simulation says so, and in which the coordinator may
@@ -64,9 +68,12 @@ class Coordinator {
   void CrashAfter(int steps) { crash_after_ = steps; }
   void Restart();
   bool up() const { return loop_ != nullptr; }
-  // Does nothing for so long: a slow disk.
+  // Its loop does nothing for so long: a slow disk.
   void Stall(double seconds) { busy_until_ = scheduler_.seconds() + seconds; }
+  // Its process does.
+  void StandStill(double seconds);
   Disk& disk() { return disk_; }
+  Curves& curves() { return curves_; }
 
   // A worker's new stream.
   void Accept(const std::shared_ptr<Stream>& stream, Receiver receiver);
@@ -85,7 +92,6 @@ class Coordinator {
     std::deque<v1::WorkerMessage> inbox;
     bool busy = false;  // one message is being worked on
   };
-  using Cursor = std::tuple<std::string, uint64_t, int32_t>;  // trial, epoch, rank
 
   void Tick(uint64_t life);
   void WakeUp();
@@ -95,7 +101,7 @@ class Coordinator {
   void Handle(uint64_t number, const v1::WorkerMessage& message);
   void Submit(uint64_t number, coordinator::control::Event event, std::function<void()> accepted);
   void Record(uint64_t number, const v1::EventBatch& batch);
-  std::vector<v1::EventAck> ReadCursors(const v1::Hello& hello);
+  std::vector<v1::EventAck> ReadCursors(const v1::Hello& hello) const;
   void Send(uint64_t number, v1::CoordinatorMessage message);
   void Close(uint64_t number);
   void Gone(uint64_t number);
@@ -105,11 +111,12 @@ class Coordinator {
   Ledger& ledger_;
   const Mutation mutation_;
   Disk disk_;
+  Standstill still_;
+  Curves curves_;
   services::coordinatord::Metrics metrics_;
   std::unique_ptr<services::coordinatord::Published> published_;
   std::unique_ptr<services::coordinatord::Loop> loop_;
   std::map<uint64_t, Session> sessions_;
-  std::map<Cursor, uint64_t> cursors_;  // the curve store: last event on disk
   uint64_t numbers_ = 0;
   uint64_t life_ = 0;  // counts starts
   int crash_after_ = 0;

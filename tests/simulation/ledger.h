@@ -6,8 +6,13 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
+#include "artifacts.h"
 #include "mixln/v1/session.pb.h"
+#include "requests.h"
 #include "services/coordinatord/published.h"
 #include "worker/session/attempt.h"
 
@@ -15,49 +20,70 @@ namespace mixln::simulation {
 
 class Ledger {
  public:
-  // A round of the coordinator begins: what was said before it binds it.
-  void BeginRound();
   // Answered OK.
   void SweepAccepted(const std::string& sweep_id, int trials) { sweeps_[sweep_id] = trials; }
-  // A Reserve leaves the coordinator.
+  Requests& requests() { return requests_; }
+  // A Reserve leaves the coordinator for a worker.
   void Reserved(const v1::Reserve& reserve);
+  // An attempt is told to stop, by the coordinator or by its worker.
+  void Stopped(const worker::session::AttemptKey& key) { stopped_.insert(key); }
   // A batch was taken in, as its worker sent it.
   void EventsAccepted(const v1::EventBatch& batch);
-  // A rank's process starts on a slot; it ends.
+  // A rank's events are on the coordinator's disk up to there; a worker is told so; it is told where to go
+  // on.
+  void EventsStored(const v1::EventAck& stored);
+  void EventsAcknowledged(const v1::EventAck& ack);
+  void CursorSent(const v1::EventAck& cursor) const;
+  // A rank's process starts on a slot; it ends, with so many events in its file.
   void RankStarted(const std::string& worker, int slot, const worker::session::AttemptKey& key);
-  void RankEnded(const std::string& worker, int slot) { running_.erase({worker, slot}); }
-  // Which artifacts folder a worker sees.
-  void SeesArtifacts(const std::string& worker, const std::string& id) { artifacts_[worker] = id; }
-  // Folders below the artifacts folder that the worker sees.
-  void CheckpointWritten(const std::string& worker, const std::string& path);
-  void CheckpointDeleted(const std::string& worker, const std::string& path);
-  bool HasCheckpoint(const std::string& worker, const std::string& path) const;
+  void RankEnded(const std::string& worker, int slot, const worker::session::AttemptKey& key, int rank,
+                 uint64_t events);
+  Artifacts& artifacts() { return artifacts_; }
 
-  // Compares what readers see with all of it.
+  // A round of the coordinator is over, or it has come back: compares what readers see with all of it.
   void Check(const services::coordinatord::Published& published);
 
  private:
-  struct Promise {
-    uint64_t epoch = 0;           // newest reserved
-    int64_t checkpoint_step = 0;  // newest acknowledged since it last started anew
+  // What a trial's rank 0 could resume from, newest last: as many as are kept at least.
+  struct Kept {
+    std::string path;
+    int64_t step = 0;
   };
-  struct Seen {
+  struct Account {
+    uint64_t epoch = 0;  // newest reserved, before the round
     int attempts = 0;
-    int64_t checkpoint_step = 0;
-    uint64_t anew_epoch = 0;  // of the attempt that last started anew, where workers' folders differ
     v1::TrialState terminal = v1::TRIAL_STATE_UNSPECIFIED;
+    std::string dir;         // below the artifacts folder, once reserved
+    std::vector<Kept> kept;  // acknowledged, or shown to readers
   };
-  bool ArtifactsDiffer() const;
-  void CheckTrial(const v1::Trial& trial);
+  // An epoch and what it was given to.
+  struct Given {
+    std::string trial;
+    uint64_t term = 0;
+    std::map<int, std::pair<std::string, int>> ranks;  // worker and slot, as far as workers were told
+  };
+  using RankKey = std::tuple<std::string, uint64_t, int>;  // trial, epoch, rank
 
-  std::map<std::string, int> sweeps_;            // number of trials by id
-  std::map<std::string, Promise> promised_;      // by trial id, before the round
-  std::map<std::string, Promise> fresh_;         // and in it
-  std::map<std::string, Seen> seen_;             // by trial id
-  std::map<uint64_t, std::string> epoch_owner_;  // trial by epoch
+  static void Keep(Account& account, Kept checkpoint);
+  // The newest one that is whole; null: none.
+  const Kept* ResumePoint(const Account& account) const;
+  void CheckReserve(const v1::Reserve& reserve);
+  void CheckTrial(const v1::Trial& trial);
+  void CheckAttempts(const v1::Trial& trial) const;
+  void CheckCheckpoints(const v1::Trial& trial, Account& account) const;
+  void CheckEvents(const v1::Trial& trial) const;
+
+  std::map<std::string, int> sweeps_;        // number of trials by id
+  std::map<std::string, Account> accounts_;  // by trial id
+  std::map<uint64_t, Given> given_;          // by epoch
+  std::vector<v1::Reserve> reserved_;        // in this round
+  std::set<worker::session::AttemptKey> stopped_;
+  std::map<RankKey, uint64_t> written_;  // events in the files of ranks that have ended
+  std::map<RankKey, uint64_t> stored_;
+  std::map<RankKey, uint64_t> acknowledged_;
   std::map<std::pair<std::string, int>, worker::session::AttemptKey> running_;  // by worker and slot
-  std::map<std::string, std::string> artifacts_;                                // by worker
-  std::map<std::string, std::string> checkpoints_;  // the artifacts folder by path
+  Requests requests_;
+  Artifacts artifacts_;
 };
 
 }  // namespace mixln::simulation

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct Rank {
   int64_t step = 0;
   std::vector<v1::RankEvent> events;  // its file; outlives it
   std::optional<RankEnd> end;         // set once its process is gone
+  std::optional<double> hangs_since;  // it does nothing any more
   std::function<void()> on_end;       // tells the daemon, if there is one
 };
 
@@ -39,6 +41,10 @@ class Ranks {
   void Stop(const AttemptKey& key, int rank, v1::StopMode mode);
   void Kill(const AttemptKey& key, int rank, v1::FailureCause cause);
   void KillHost(const std::string& host);
+  // What the host's daemon does at times: kills those that have hung for too long.
+  void KillHung(const std::string& host);
+  // For so many seconds the host's ranks do nothing: they stand still with it, or wait for room on its disk.
+  void Hold(const std::string& host, double seconds);
   // Kills one that lives, if there is one.
   void KillAny(v1::FailureCause cause);
   void Forget(const AttemptKey& key, int rank) { ranks_.erase({key, rank}); }
@@ -47,6 +53,9 @@ class Ranks {
  private:
   using Id = std::pair<AttemptKey, int>;
   void Train(const Id& id, const v1::Reserve& reserve, double waited);
+  // After one update of the whole gang.
+  void Updated(const Id& id, const v1::Reserve& reserve);
+  void FindDamaged(const Id& id, const v1::Reserve& reserve);
   void Checkpoint(const Id& id, const v1::Reserve& reserve);
   void End(const Id& id, RankEnd end);
   v1::RankEvent& Append(Rank& rank);
@@ -55,6 +64,8 @@ class Ranks {
   Ledger& ledger_;
   std::map<Id, Rank> ranks_;
   std::map<Id, v1::Reserve> reserves_;
+  std::set<Id> finished_;                     // outlives what is known of them otherwise
+  std::map<std::string, double> held_until_;  // by host
 };
 
 }  // namespace mixln::simulation

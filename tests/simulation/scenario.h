@@ -21,11 +21,16 @@ class Scenario {
   // Virtual seconds that it took so far, and trials that were accepted in it.
   double seconds() const { return scheduler_.seconds(); }
   int trials() const { return trials_; }
+  // Prints what processes say and how they fare.
+  void Trace() { scheduler_.traces = true; }
 
  protected:
   Scenario(uint64_t seed, Mutation mutation);
   // One of one to three slots, which is not started yet. It sees the artifacts folder of all, or its own.
   Worker& AddWorker(bool shares_artifacts);
+  Worker& AnyWorker() {
+    return *workers_[static_cast<size_t>(scheduler_.Pick(static_cast<int>(workers_.size())))];
+  }
 
   Scheduler scheduler_;
   Ledger ledger_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <random>
@@ -45,6 +46,10 @@ class Scheduler {
   bool Chance(double probability) { return Between(0, 1) < probability; }
   // 0 … n - 1.
   int Pick(int n) { return static_cast<int>(random_() % static_cast<uint64_t>(n)); }
+
+  // Prints what happens, when `traces`.
+  void Trace(const std::string& what) const { std::printf("%10.3f %s\n", seconds(), what.c_str()); }
+  bool traces = false;
 
   base::Duration wall_offset = base::Seconds(1.7e9);  // jumps with the wall clock
 

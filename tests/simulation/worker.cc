@@ -18,12 +18,15 @@ Worker::Worker(Scheduler& scheduler, Ledger& ledger, Ranks& ranks, Coordinator& 
       coordinator_(coordinator),
       id_(std::move(id)),
       artifacts_id_(std::move(artifacts_id)),
-      slots_(slots) {
-  ledger_.SeesArtifacts(id_, artifacts_id_);
+      slots_(slots),
+      boot_(base::Seconds(scheduler.Between(0, 1e6))),
+      still_(scheduler) {
+  ledger_.artifacts().Sees(id_, artifacts_id_);
 }
 
 void Worker::Start() {
-  if (up()) return;
+  if (up() || scheduler_.seconds() < away_until_) return;
+  if (scheduler_.traces) scheduler_.Trace(absl::StrCat(id_, "'s daemon starts"));
   session::Options options;
   options.identity.set_worker_id(id_);
   options.identity.set_hostname(id_);
@@ -37,7 +40,7 @@ void Worker::Start() {
   }
   options.cluster_id = cluster_;
   options.highest_term = term_;
-  session_ = std::make_unique<session::Session>(options, scheduler_.now().steady);
+  session_ = std::make_unique<session::Session>(options, steady());
   draining_ = false;
   const uint64_t life = ++life_;
   const auto records = records_;
@@ -56,29 +59,38 @@ void Worker::Start() {
 }
 
 void Worker::Crash() {
-  if (!up()) return;
-  ++life_;
-  crash_after_ = 0;
-  session_.reset();
-  if (stream_) stream_->Close(kWorker, scheduler_.Chance(0.2));
-  stream_.reset();
+  End(scheduler_.Chance(0.2));
 }
 
 void Worker::CrashHost() {
-  if (up()) {
-    ++life_;
-    crash_after_ = 0;
-    session_.reset();
-    if (stream_) stream_->Close(kWorker, true);
-    stream_.reset();
-  }
+  End(/*silently=*/true);
   ranks_.KillHost(id_);
+  boot_ = base::Seconds(scheduler_.Between(0, 1000));
+}
+
+void Worker::End(bool silently) {
+  if (!up()) return;
+  if (scheduler_.traces) scheduler_.Trace(absl::StrCat(id_, "'s daemon dies"));
+  ++life_;
+  crash_after_ = 0;
+  session_.reset();
+  still_.Die();
+  deleted_.clear();
+  if (stream_) stream_->Close(kWorker, silently);
+  stream_.reset();
+}
+
+void Worker::StandStill(double seconds) {
+  if (!up()) return;
+  if (scheduler_.traces) scheduler_.Trace(absl::StrCat(id_, "'s daemon stands still for ", seconds, " s"));
+  still_.Begin(seconds);
 }
 
 void Worker::ShutDown() {
   if (!up()) return;
   draining_ = true;
-  Happen(session::ShutDown{});
+  for (const auto& [key, record] : records_) ledger_.Stopped(key);
+  Later(0, session::ShutDown{});
   scheduler_.After(scheduler_.Between(10, 30), [this, life = life_] {
     if (life == life_) Crash();
   });
@@ -94,6 +106,11 @@ void Worker::Starve() {
 
 void Worker::Tick(uint64_t life) {
   if (life != life_) return;
+  if (still_.rest() > 0) {
+    scheduler_.After(still_.TimerDelay(), [this, life] { Tick(life); });
+    return;
+  }
+  ranks_.KillHung(id_);
   Happen(session::Tick{});
   if (life != life_) return;
   if (draining_ && session_->attempts().empty()) return Crash();
@@ -101,7 +118,7 @@ void Worker::Tick(uint64_t life) {
 }
 
 void Worker::Connect() {
-  if (link.blocked[kWorker] || link.blocked[kCoordinator] || !coordinator_.up()) {
+  if (link.blocked[kWorker] || link.blocked[kCoordinator] || !coordinator_.up() || still_.rest() > 0) {
     scheduler_.After(scheduler_.Between(0.2, 2), [this, life = life_] {
       if (life == life_) Connect();
     });
@@ -109,11 +126,14 @@ void Worker::Connect() {
   }
   const auto stream = std::make_shared<Stream>(scheduler_, link);
   stream_ = stream;
-  stream->on_closed[kWorker] = [this, stream = stream.get()] {
-    if (stream_.get() == stream) Disconnected();
+  const auto if_current = [this, held = std::weak_ptr(stream)](std::function<void()> action) {
+    still_.Do([this, held, action = std::move(action)] {
+      if (const auto stream = held.lock(); stream != nullptr && stream == stream_) action();
+    });
   };
-  coordinator_.Accept(stream, [this, stream = stream.get()](const v1::CoordinatorMessage& message) {
-    if (stream_.get() == stream) Happen(session::Received{message});
+  stream->on_closed[kWorker] = [this, if_current] { if_current([this] { Disconnected(); }); };
+  coordinator_.Accept(stream, [this, if_current](const v1::CoordinatorMessage& message) {
+    if_current([this, message] { Happen(session::Received{message}); });
   });
   Happen(session::Connected{});
 }
@@ -136,7 +156,7 @@ bool Worker::Step() {
 void Worker::Happen(const session::Event& event) {
   if (!up()) return;
   const uint64_t life = life_;
-  session::Output output = session_->Step(event, scheduler_.now().steady);
+  session::Output output = session_->Step(event, steady());
   for (const session::Order& order : output.orders) {
     if (!Step()) return;
     Obey(order);
@@ -145,6 +165,7 @@ void Worker::Happen(const session::Event& event) {
   for (v1::WorkerMessage& message : output.messages) {
     if (!Step()) return;
     if (!stream_) break;
+    if (scheduler_.traces) scheduler_.Trace(absl::StrCat("from ", id_, ": ", message.ShortDebugString()));
     // A worker says a report or a batch again when it is not sure that it arrived.
     const int times = (message.has_report() || message.has_events()) && scheduler_.Chance(0.05) ? 2 : 1;
     for (int i = 0; i < times; ++i) {
@@ -161,7 +182,8 @@ void Worker::Happen(const session::Event& event) {
 
 void Worker::Later(double delay, session::Event event) {
   scheduler_.After(delay, [this, life = life_, event = std::move(event)] {
-    if (life == life_) Happen(event);
+    if (life != life_) return;
+    still_.Do([this, event] { Happen(event); });
   });
 }
 
@@ -172,6 +194,10 @@ void Worker::Obey(const session::Order& order) {
 void Worker::Do(const session::Prepare& order) {
   const AttemptKey key = session::KeyOf(order.reserve);
   records_[key] = {.reserve = order.reserve, .started = false, .stop = {}};
+  if (scheduler_.seconds() < full_until_) {
+    Later(0, session::PrepareFailed{key, v1::FAILURE_CAUSE_IO, "no space left on the device"});
+    return;
+  }
   const double delay = scheduler_.Between(0.1, 3);
   if (ranks_.faults && scheduler_.Chance(0.02)) {
     Later(delay, session::PrepareFailed{key, v1::FAILURE_CAUSE_IO, "the data cannot be read"});
@@ -203,7 +229,7 @@ void Worker::TellEnd(const AttemptKey& key, int rank) {
   } else {
     ended.end = {v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_TRAINER_CRASH, "its process is gone"};
   }
-  Happen(ended);
+  still_.Do([this, ended] { Happen(ended); });
 }
 
 void Worker::Do(const session::StopRanks& order) {
@@ -226,13 +252,19 @@ void Worker::Do(const session::ReadEvents& order) {
 void Worker::Do(const session::Forget& order) {
   const auto record = records_.find(order.key);
   if (record == records_.end()) return;
-  for (const v1::RankPlacement& placement : record->second.reserve.ranks())
-    ranks_.Forget(order.key, placement.rank());
+  const v1::Reserve& reserve = record->second.reserve;
+  for (const v1::RankPlacement& placement : reserve.ranks()) ranks_.Forget(order.key, placement.rank());
+  if (deleted_.erase(order.key) == 0) logs_[order.key] = reserve.trial_dir();
   records_.erase(record);
 }
 
 void Worker::Do(const session::DeleteFolders& order) {
-  for (const std::string& path : order.paths) ledger_.CheckpointDeleted(id_, path);
+  for (const std::string& path : order.paths) {
+    ledger_.artifacts().Delete(id_, path);
+    std::erase_if(logs_, [&](const auto& log) { return IsBelow(log.second, path); });
+    for (const auto& [key, record] : records_)
+      if (IsBelow(record.reserve.trial_dir(), path)) deleted_.insert(key);
+  }
 }
 
 }  // namespace mixln::simulation

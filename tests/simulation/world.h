@@ -1,6 +1,9 @@
 // One simulated cluster, its users and its bad luck, from one seed.
 #pragma once
 
+#include <set>
+#include <string>
+
 #include "scenario.h"
 
 namespace mixln::simulation {
@@ -9,26 +12,33 @@ class World : public Scenario {
  public:
   World(uint64_t seed, Mutation mutation);
 
-  // Faults for some minutes, then none until every trial has ended.
+  // Faults for some minutes, then none until every trial has ended; then every sweep is deleted, while some
+  // workers are away, until nothing of them is left.
   void Run() override;
 
  private:
   void SubmitSweep(int number);
   void Trouble();
+  void TroubleOf(Worker& worker);
+  void TroubleOfCoordinator();
   void UserActs();
   void Ask(coordinator::control::Event event);
   void Partition(Worker& worker);
   void Heal();
   bool AllEnded();
-  void CheckEnded();
-  Worker& AnyWorker() {
-    return *workers_[static_cast<size_t>(scheduler_.Pick(static_cast<int>(workers_.size())))];
-  }
+  // Once the faults are over: puts right what users and bad luck have left.
+  void PutRight();
+  void DeleteAll();
+  // What is left of deleted sweeps; empty: nothing.
+  std::string Leftovers();
+  // Throws what has not ended or gone by now.
+  void GiveUp();
 
   int sweeps_ = 0;
-  bool shares_artifacts_ = true;  // all workers see one folder
-  int accepted_ = 0;
+  bool shares_artifacts_ = true;    // all workers see one folder
+  std::set<std::string> accepted_;  // sweeps
   bool troubled_ = true;
+  bool deleting_ = false;
 };
 
 }  // namespace mixln::simulation

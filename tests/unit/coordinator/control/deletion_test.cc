@@ -116,5 +116,14 @@ TEST(Delete, IsNotForgottenWhileTheWorkerIsSilent) {
   EXPECT_THAT(c.state.workers.at("b").deletions, ElementsAre("trials/s-uids"));
 }
 
+TEST(Delete, IsNotForgottenWhileASilentWorkersLeaseHoldsOnlyForACoordinatorThatStoodStill) {
+  OneIsAway c;
+  c.Connect(Cluster::Hello("b", 1, 2));
+  c.Happen(StoodStill{base::Seconds(10)});
+  for (int i = 0; i < 14; ++i) c.Pass(2);
+  EXPECT_EQ(c.state.workers.at("b").worker.state(), v1::WORKER_STATE_READY);
+  EXPECT_THAT(c.state.workers.at("b").deletions, ElementsAre("trials/s-uids"));
+}
+
 }  // namespace
 }  // namespace mixln::coordinator::control

@@ -59,6 +59,19 @@ TEST(Retention, KeepsWhatAnUnfinishedTrialGoesOnFrom) {
   EXPECT_THAT(c.Trial("s-0").checkpoints(), Not(IsEmpty()));
 }
 
+TEST(Retention, NoTrialNamesACheckpointThatWentWithTheFolderOfTheOneItTriesAgain) {
+  Ended c;
+  v1::Trial& heir = c.state.trials["s-9"] = c.Trial("s-0");
+  heir.set_id("s-9");
+  heir.set_retry_of("s-0");
+  *heir.mutable_end_time() = state::ToTimestamp(c.now.wall + base::Seconds(30));
+  c.Pass(5);
+  EXPECT_THAT(heir.checkpoints(), Not(IsEmpty()));
+  c.KeepAlive(55);
+  EXPECT_THAT(heir.checkpoints(), IsEmpty());
+  EXPECT_TRUE(c.last.changes.trials.contains("s-9"));
+}
+
 TEST(Retention, WaitsForAWorkerThatCanDelete) {
   Ended c;
   c.Disconnect("a");

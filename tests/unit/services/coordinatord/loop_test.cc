@@ -376,5 +376,18 @@ TEST_F(LoopOnAClock, NeitherIsACommitThatTookLongerThanALease) {
   EXPECT_EQ(WorkerState(), v1::WORKER_STATE_READY);
 }
 
+TEST_F(LoopOnAClock, NorIsAFullDiskOnWhichNobodyCanConnect) {
+  store_.ask = [] { return absl::ResourceExhaustedError("the disk is full"); };
+  store_.room = store_.ask();
+  Say(control::WorkerDisconnected{.session = 1, .worker_id = "w1"});
+  Say(Connect(2));
+  for (int seconds = 0; seconds < 60; ++seconds) Pass(1);
+  store_.ask = [] { return absl::OkStatus(); };
+  store_.room = absl::OkStatus();
+  Pass(1);
+  EXPECT_EQ(WorkerState(), v1::WORKER_STATE_READY);
+  EXPECT_EQ(SecondsToLoss(), 30) << "reconnect_grace";
+}
+
 }  // namespace
 }  // namespace mixln::services::coordinatord
