@@ -18,8 +18,7 @@ namespace mixln::coordinator::control {
 // Applies the event to the state in memory. Deterministic. Raises State::revision when a row changed.
 //
 // The reason of a waiting trial is written to the state, at the next Tick, but not counted as a change: it is
-// found anew after a restart. Welcome.cursors is left to the shell, which knows the sequence numbers that are
-// on disk.
+// found anew after a restart.
 Decision Step(state::State& state, const Event& event, base::Now now, const Options& options = {});
 
 // Makes a freshly loaded state ready: every worker is UNKNOWN and has reconnect_grace to come back; until

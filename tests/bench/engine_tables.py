@@ -65,8 +65,8 @@ def draw(folder, page):
     for key, machine in machines.items():
         own = [r for r in records if json.dumps(r["machine"]) == key]
         dates = sorted({r["date"] for r in own})
-        parts.append(f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}, {machine['cores']} cores of {machine['cpu']}, {machine['instructions']}, "
-                     f"{machine['memory_bytes'] / 1e9:.0f} GB of memory.\n")
+        parts.append(f"### {machine['cores']} cores of {machine['cpu']}, {machine['instructions']}, {machine['memory_bytes'] / 1e9:.0f} GB of memory, "
+                     f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}\n")
         for record in own:
             busy = record["busy_cores_before"]
             note = f"Others kept {busy:.1f} cores busy when it began.\n" if busy > 0.1 else ""
