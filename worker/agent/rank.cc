@@ -126,7 +126,10 @@ void Rank::AskForStacks() const {
 void Rank::Kill() {
   // While the shim lives it does not reap the rank before its whole group has ended, so the group's number is
   // the rank's own.
-  if (rank_pid_ != 0 && !ShimIsGone()) kill(-rank_pid_, SIGKILL);
+  if (rank_pid_ == 0 || ShimIsGone()) return;
+  // First, so that also a daemon that finds the rank gone knows that it did not die by itself.
+  const base::UniqueFd mark(open((folder_ / kKilledFile).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  kill(-rank_pid_, SIGKILL);
 }
 
 bool Rank::Poll(base::Time now) {

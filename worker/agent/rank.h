@@ -18,6 +18,8 @@
 
 namespace mixln::worker::agent {
 
+inline constexpr char kKilledFile[] = "killed";  // in the rank's folder: the agent has sent SIGKILL
+
 struct RankLaunch {
   std::string shim_program;  // has the subcommand rank-shim
   std::string trainer;

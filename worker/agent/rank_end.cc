@@ -1,5 +1,7 @@
 #include "worker/agent/rank_end.h"
 
+#include <signal.h>
+
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -8,6 +10,7 @@
 #include "worker/agent/event_tail.h"
 #include "worker/agent/log_file.h"
 #include "worker/agent/process.h"
+#include "worker/agent/rank.h"
 
 namespace mixln::worker::agent {
 namespace {
@@ -45,7 +48,8 @@ session::RankEnd ReadRankEnd(const std::filesystem::path& folder) {
   } else if (exit.is_object() && exit.contains("signal") && exit["signal"].is_number_integer()) {
     const int signal = exit["signal"];
     end.message = absl::StrCat("was killed by signal ", signal, " (", SignalName(signal), ")");
-    if (exit.value("out_of_memory", false)) {
+    end.killed = signal == SIGKILL && std::filesystem::exists(folder / kKilledFile);
+    if (!end.killed && exit.value("out_of_memory", false)) {
       end.cause = v1::FAILURE_CAUSE_OUT_OF_MEMORY;
       absl::StrAppend(&end.message, " while the kernel killed for want of memory");
     }
@@ -54,6 +58,7 @@ session::RankEnd ReadRankEnd(const std::filesystem::path& folder) {
   }
   const LastEvent last = ReadLastEvent(folder / "events.jsonl");
   if (last.event.has_failed()) {
+    end.killed = false;
     if (last.event.failed().cause() != v1::FAILURE_CAUSE_UNSPECIFIED) end.cause = last.event.failed().cause();
     if (end.cause == v1::FAILURE_CAUSE_DIVERGED) end.outcome = v1::ATTEMPT_OUTCOME_DIVERGED;
     const std::string& sentence = last.event.failed().message();

@@ -50,6 +50,7 @@ struct RankEnd {
   v1::AttemptOutcome outcome = v1::ATTEMPT_OUTCOME_UNSPECIFIED;
   v1::FailureCause cause = v1::FAILURE_CAUSE_UNSPECIFIED;
   std::string message;  // for people; empty when it finished
+  bool killed = false;  // by its agent, to stop it, and it had no word of its own: that is no failure
 };
 
 // One rank here, and how far its events are.
@@ -71,7 +72,7 @@ struct Attempt {
   bool started = false;              // ranks were ordered to start
   std::map<int32_t, RankProgress> ranks;
   std::optional<StopRequest> stop;
-  std::optional<RankEnd> first_failure;  // of the rank that failed first
+  std::optional<RankEnd> first_failure;  // the one that says why the attempt failed
   std::optional<base::Time> acks_until;  // a stopped attempt waits no longer for acknowledgements
   RankEnd end;                           // ENDED: how
   uint64_t confirming_heartbeat =

@@ -16,6 +16,15 @@ struct Overloaded : Handlers... {
 template <typename... Handlers>
 Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
+// How much a rank's failure says of why its attempt failed. A rank that loses a peer or is killed in a stop
+// may be seen to have ended before the one whose failure did that to it, and those that wait for a rank that
+// hangs before that one.
+int Weight(const RankEnd& end) {
+  if (end.cause == v1::FAILURE_CAUSE_HANG) return 3;
+  if (end.killed) return 0;
+  return end.cause == v1::FAILURE_CAUSE_PEER_LOST ? 1 : 2;
+}
+
 }  // namespace
 
 Session::Session(Options options, base::Time now) : options_(std::move(options)), answered_(now) {}
@@ -291,10 +300,9 @@ void Session::OnRankEnded(const RankEnded& ended) {
   if (it == attempt->ranks.end() || it->second.end) return;
   it->second.end = ended.end;
   it->second.last_sequence = ended.last_sequence;
-  // Those that waited for a rank that hung may end before it does.
-  const bool is_culprit = ended.end.cause == v1::FAILURE_CAUSE_HANG;
-  if (ended.end.outcome == v1::ATTEMPT_OUTCOME_FAILED && (is_culprit || !attempt->first_failure))
-    attempt->first_failure = ended.end;
+  std::optional<RankEnd>& first = attempt->first_failure;
+  if (ended.end.outcome == v1::ATTEMPT_OUTCOME_FAILED && (!first || Weight(ended.end) > Weight(*first)))
+    first = ended.end;
   if (AllRanksEnded(*attempt)) return;
   // The others cannot go on without it, but may be waiting for it in a collective.
   if (ended.end.outcome == v1::ATTEMPT_OUTCOME_FAILED || ended.end.outcome == v1::ATTEMPT_OUTCOME_DIVERGED)

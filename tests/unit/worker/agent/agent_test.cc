@@ -280,6 +280,7 @@ TEST_F(AgentTest, ARankThatDoesNotStopIsKilledAfterTheGrace) {
   const auto* ended = host.Wait<session::RankEnded>();
   ASSERT_NE(ended, nullptr);
   EXPECT_THAT(ended->end.message, testing::HasSubstr(" was killed by signal 9"));
+  EXPECT_TRUE(ended->end.killed);
 }
 
 // Starts a daemon in a process of its own and returns once its rank has trained.

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <string>
 
+#include "worker/agent/rank.h"
+
 namespace mixln::worker::agent {
 namespace {
 
@@ -38,6 +40,25 @@ TEST_F(RankEnd, KilledWhileTheKernelKillsForMemoryIsOutOfMemory) {
   EXPECT_EQ(end.outcome, v1::ATTEMPT_OUTCOME_FAILED);
   EXPECT_EQ(end.cause, v1::FAILURE_CAUSE_OUT_OF_MEMORY);
   EXPECT_THAT(end.message, HasSubstr("for want of memory"));
+}
+
+TEST_F(RankEnd, KilledByTheAgentIsNoFailureOfItsOwnWhateverTheKernelKills) {
+  EXPECT_FALSE(After(R"({"signal":9})").killed);
+  std::ofstream(folder_ / kKilledFile);
+  const session::RankEnd end = After(R"({"signal":9,"out_of_memory":true})");
+  EXPECT_TRUE(end.killed);
+  EXPECT_EQ(end.cause, v1::FAILURE_CAUSE_TRAINER_CRASH);
+  EXPECT_FALSE(After(R"({"signal":11})").killed) << "it was faster";
+}
+
+TEST_F(RankEnd, AWordOfItsOwnCountsEvenIfItWasKilledAfterIt) {
+  std::ofstream(folder_ / kKilledFile);
+  std::ofstream(folder_ / "events.jsonl")
+      << R"({"sequence":"1","step":"3","failed":{"cause":"FAILURE_CAUSE_OUT_OF_MEMORY","message":"too large"}})"
+      << "\n";
+  const session::RankEnd end = After(R"({"signal":9})");
+  EXPECT_FALSE(end.killed);
+  EXPECT_EQ(end.cause, v1::FAILURE_CAUSE_OUT_OF_MEMORY);
 }
 
 TEST_F(RankEnd, WithoutAnExitStatusTheShimWentToo) {

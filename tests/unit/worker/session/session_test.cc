@@ -225,6 +225,36 @@ TEST_F(WorkerSession, TheFirstFailingRankSaysWhyAndTheOthersAreEnded) {
   EXPECT_EQ(report->cause(), v1::FAILURE_CAUSE_OUT_OF_MEMORY);
 }
 
+TEST_F(WorkerSession, APeersOwnCauseReplacesPeerLost) {
+  Connect();
+  Run(Key(1), {0, 1});
+  RankEnds(Key(1), v1::ATTEMPT_OUTCOME_FAILED, 0, v1::FAILURE_CAUSE_PEER_LOST, 0);
+  const auto report =
+      Ended(RankEnds(Key(1), v1::ATTEMPT_OUTCOME_FAILED, 0, v1::FAILURE_CAUSE_OUT_OF_MEMORY, 1));
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->cause(), v1::FAILURE_CAUSE_OUT_OF_MEMORY);
+}
+
+TEST_F(WorkerSession, APeersOwnCauseReplacesPeerLostWhenBothEndedWithoutADaemon) {
+  Do(Adopted{MakeReserve(Key(1), {0, 1}), true, std::nullopt});
+  RankEnds(Key(1), v1::ATTEMPT_OUTCOME_FAILED, 0, v1::FAILURE_CAUSE_PEER_LOST, 0);
+  RankEnds(Key(1), v1::ATTEMPT_OUTCOME_FAILED, 0, v1::FAILURE_CAUSE_BAD_CONFIG, 1);
+  Do(Connected{});
+  EXPECT_EQ(Ended(Welcome(7, {Key(1)}))->cause(), v1::FAILURE_CAUSE_BAD_CONFIG);
+}
+
+TEST_F(WorkerSession, ARankThatAStopKilledIsNotWhyItsAttemptFailed) {
+  const RankEnd killed{v1::ATTEMPT_OUTCOME_FAILED, v1::FAILURE_CAUSE_TRAINER_CRASH, "signal 9", true};
+  Connect();
+  Run(Key(1), {0, 1});
+  RankEnds(Key(1), v1::ATTEMPT_OUTCOME_FAILED, 0, v1::FAILURE_CAUSE_PEER_LOST, 0);
+  EXPECT_EQ(Ended(Do(RankEnded{Key(1), 1, killed, 0}))->cause(), v1::FAILURE_CAUSE_PEER_LOST);
+  Run(Key(2), {0, 1});
+  Do(RankEnded{Key(2), 0, killed, 0});  // seen first by a daemon that has adopted both
+  EXPECT_EQ(Ended(RankEnds(Key(2), v1::ATTEMPT_OUTCOME_FAILED, 0, v1::FAILURE_CAUSE_PEER_LOST, 1))->cause(),
+            v1::FAILURE_CAUSE_PEER_LOST);
+}
+
 TEST_F(WorkerSession, ADivergedRankIsAResultEvenIfTheAttemptWasBeingStopped) {
   Connect();
   Run(Key(1));
