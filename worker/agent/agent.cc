@@ -303,9 +303,10 @@ void Agent::FindHang(const AttemptKey& key, Run& run, base::Time now) {
   }
   if (run.record.stop) return;  // a stop has its own limits
   for (auto& [number, rank] : run.ranks) {
-    if (rank.ended) {
-      run.hang_watch.Forget(number);
-    } else if (const auto reading = pulse::Read(rank.rank.folder() / pulse::kFile)) {
+    if (rank.ended) run.hang_watch.Forget(number);
+    // Until its shim has let it go, which takes room on the disk, there is nothing that could hang.
+    if (rank.ended || rank.rank.rank_pid() == 0) continue;
+    if (const auto reading = pulse::Read(rank.rank.folder() / pulse::kFile))
       run.hang_watch.See(number, *reading, now);
     }
   }

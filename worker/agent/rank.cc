@@ -49,6 +49,8 @@ absl::StatusOr<Rank> Rank::Start(const std::filesystem::path& folder, const Rank
   // dead.
   auto lock = base::LockFile::TryLock(folder / "rank.lock");
   if (!lock.ok()) return lock.status();
+  if (!pulse::Make(folder / pulse::kFile))
+    return base::ErrnoStatus(errno, absl::StrCat("cannot make ", (folder / pulse::kFile).string()));
   if (auto made = base::MakeFolders(launch.log.parent_path()); !made.ok()) return made;
   const base::UniqueFd log(open(launch.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (!log) return base::ErrnoStatus(errno, absl::StrCat("cannot write ", launch.log.string()));

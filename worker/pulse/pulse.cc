@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 
 #include "base/file/unique_fd.h"
 
@@ -54,16 +55,28 @@ void WriteStack(int /*signal*/) {
   errno = before;
 }
 
+// The file with room for its words on the disk; closed, with errno, when that fails.
+base::UniqueFd OpenWithRoom(const std::filesystem::path& file, int flags) {
+  base::UniqueFd fd(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | flags, 0644));
+  if (!fd) return fd;
+  errno = posix_fallocate(fd.get(), 0, sizeof(Words));  // it does not set errno itself
+  return errno == 0 ? std::move(fd) : base::UniqueFd();
+}
+
 }  // namespace
 
 const int kStackSignal = SIGUSR2;
 
+bool Make(const std::filesystem::path& file) {
+  return static_cast<bool>(OpenWithRoom(file, O_TRUNC));  // zeros: kStarting
+}
+
 bool Open(const std::filesystem::path& file) {
-  const base::UniqueFd fd(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (!fd || posix_fallocate(fd.get(), 0, sizeof(Words)) != 0) return false;
+  const base::UniqueFd fd = OpenWithRoom(file, 0);
+  if (!fd) return false;
   void* memory = mmap(nullptr, sizeof(Words), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (memory == MAP_FAILED) return false;
-  mapped = static_cast<Words*>(memory);  // fresh pages are zeros: kStarting
+  mapped = static_cast<Words*>(memory);
   return true;
 }
 

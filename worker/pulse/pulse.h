@@ -22,8 +22,12 @@ struct Reading {
   friend bool operator==(const Reading&, const Reading&) = default;
 };
 
+// For the agent, before it starts the rank: so one that never comes as far as Open is watched, too, and a
+// full disk does not keep a rank from it. False with errno when that fails.
+bool Make(const std::filesystem::path& file);
+
 // For the rank, and for any of its threads. Before Open, the others do nothing.
-// Makes and maps the file; false with errno when that fails: the rank can do without.
+// Maps the file, and makes it for a rank that was started by hand; false with errno when that fails.
 bool Open(const std::filesystem::path& file);
 void Enter(Phase phase, int64_t step);
 // At least once in a second or two by a rank that waits for others, so that it is not taken for the one that

@@ -3,8 +3,11 @@
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
+#include <cerrno>
+#include <cstring>
 #include <new>
 #include <optional>
+#include <string>
 
 #include "base/clock/clock.h"
 #include "worker/pulse/pulse.h"
@@ -54,11 +57,12 @@ Ending EndingOf(const std::exception& problem) {
 
 int RunTrainer(const std::string& trial_json) {
   pulse::LeaveStacksOnSignal();
-  if (!pulse::Open(pulse::kFile))
-    Say("cannot make \"%s\": nobody will notice if this rank hangs", pulse::kFile);
   std::optional<events::EventLog> log;
   int64_t step = 0;
   try {
+    if (!pulse::Open(pulse::kFile))
+      throw error::InputOutputError(std::string("cannot map \"") + pulse::kFile +
+                                    "\": " + std::strerror(errno));
     log.emplace("events.jsonl");
     const config::TrialConfig config = config::ReadTrialConfig(trial_json);
     at::set_num_interop_threads(1);
