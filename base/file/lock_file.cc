@@ -4,6 +4,8 @@
 #include <sys/file.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,6 +37,16 @@ absl::StatusOr<LockFile> LockFile::Lock(const std::filesystem::path& path) {
   auto fd = OpenAndLock(path, LOCK_EX);
   if (!fd.ok()) return fd.status();
   return LockFile(std::move(*fd));
+}
+
+absl::StatusOr<LockFile> LockFile::Lock(const std::filesystem::path& path,
+                                        const std::function<void()>& still_waiting) {
+  for (;;) {
+    auto lock = TryLock(path);
+    if (!absl::IsAlreadyExists(lock.status())) return lock;
+    still_waiting();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
 }
 
 bool LockFile::IsHeld(const std::filesystem::path& path) {

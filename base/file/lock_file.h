@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "absl/status/statusor.h"
 #include "base/file/unique_fd.h"
@@ -14,6 +15,9 @@ class LockFile {
   static absl::StatusOr<LockFile> TryLock(const std::filesystem::path& path);
   // As TryLock, but waits until the lock is free.
   static absl::StatusOr<LockFile> Lock(const std::filesystem::path& path);
+  // The same, and calls `still_waiting` about ten times a second meanwhile.
+  static absl::StatusOr<LockFile> Lock(const std::filesystem::path& path,
+                                       const std::function<void()>& still_waiting);
   // Whether some process holds the lock; never takes it for longer than the question.
   static bool IsHeld(const std::filesystem::path& path);
 

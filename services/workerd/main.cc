@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
   double hang_step = mixln::base::ToSeconds(options.hang.step);
   app.add_option("--hang-start-seconds", hang_start,
                  "a rank hangs that shows no sign of life for so long before its first step is done, or "
-                 "while it saves")
+                 "while it saves; so does mixln-prepare")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option(

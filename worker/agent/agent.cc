@@ -57,8 +57,8 @@ Agent::Agent(AgentOptions options, StateFolder state, std::string artifacts_id)
     : options_(std::move(options)),
       state_(std::move(state)),
       artifacts_id_(std::move(artifacts_id)),
-      preparer_(
-          {options_.prepare, state_.root() / "prepare", options_.artifacts / "data", options_.data_roots}),
+      preparer_({options_.prepare, state_.root() / "prepare", options_.artifacts / "data",
+                 options_.data_roots, options_.hang}),
       metrics_(std::make_shared<TrialMetrics>(options_.keep_series)) {}
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Open(AgentOptions options) {
@@ -308,7 +308,6 @@ void Agent::FindHang(const AttemptKey& key, Run& run, base::Time now) {
     if (rank.ended || rank.rank.rank_pid() == 0) continue;
     if (const auto reading = pulse::Read(rank.rank.folder() / pulse::kFile))
       run.hang_watch.See(number, *reading, now);
-    }
   }
   const auto hang = run.hang_watch.Judge(now);
   if (!hang) return;
@@ -337,7 +336,7 @@ void Agent::RecordMetrics(const AttemptKey& key, Run& run) {
 }
 
 std::vector<session::Event> Agent::Poll(base::Time now) {
-  Preparer::Result prepared = preparer_.Poll();
+  Preparer::Result prepared = preparer_.Poll(now);
   std::vector<session::Event> events = std::move(prepared.events);
   for (auto& [key, dataset_dir] : prepared.prepared) {
     const auto found = runs_.find(key);

@@ -35,7 +35,7 @@ std::string ToJson(const v1::DataSpec& data) {
 }  // namespace
 
 Preparer::~Preparer() {
-  for (auto& [request, job] : jobs_) End(job);
+  for (const auto& [request, job] : jobs_) Kill(job);
 }
 
 absl::Status Preparer::Request(const session::AttemptKey& key, const v1::DataSpec& data) {
@@ -49,7 +49,7 @@ absl::Status Preparer::Request(const session::AttemptKey& key, const v1::DataSpe
   if (auto made = base::MakeFolders(options_.folder); !made.ok()) return made;
   if (auto made = base::MakeFolders(options_.cache); !made.ok()) return made;
   if (auto written = base::WriteFileDurably(request_file, request); !written.ok()) return written;
-  Job job;
+  Job job(options_.hang);
   job.waiting.insert(key);
   job.log = stem.string() + ".log";
   const base::UniqueFd log(open(job.log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
@@ -72,16 +72,16 @@ absl::Status Preparer::Request(const session::AttemptKey& key, const v1::DataSpe
   return absl::OkStatus();
 }
 
-void Preparer::End(Job& job) {
+void Preparer::Kill(const Job& job) {
   kill(-job.pid, SIGKILL);  // not reaped yet, so the group's number is its own
-  waitpid(job.pid, nullptr, 0);
+  killed_.push_back(job.pid);
 }
 
 void Preparer::Abandon(const session::AttemptKey& key) {
   for (auto it = jobs_.begin(); it != jobs_.end();) {
     Job& job = it->second;
     const bool unwanted = job.waiting.erase(key) != 0 && job.waiting.empty();
-    if (unwanted) End(job);
+    if (unwanted) Kill(job);
     it = unwanted ? jobs_.erase(it) : std::next(it);
   }
 }
@@ -92,6 +92,7 @@ void Preparer::Read(Job& job) {
     job.partial.append(buffer, static_cast<size_t>(n));
   for (size_t end; (end = job.partial.find('\n')) != std::string::npos; job.partial.erase(0, end + 1)) {
     const auto line = nlohmann::json::parse(job.partial.substr(0, end), nullptr, false);
+    ++job.lines;
     if (!line.is_object()) continue;
     if (line.contains("dataset_dir") && line["dataset_dir"].is_string())
       job.dataset_dir = line["dataset_dir"];
@@ -104,7 +105,16 @@ void Preparer::Read(Job& job) {
   }
 }
 
-void Preparer::TellWaiting(const Job& job, int status, Result& result) const {
+std::optional<std::string> Preparer::FindHang(Job& job, base::Time now) {
+  job.watch.See(0, {pulse::Phase::kStarting, 0, 0, job.lines + CpuTime(job.pid)}, now);
+  const auto hang = job.watch.Judge(now);
+  if (!hang) return std::nullopt;
+  return absl::StrCat("mixln-prepare hangs at \"", job.detail.empty() ? "beginning" : job.detail,
+                      "\": ", hang->what,
+                      "; do the file systems of the corpus and of the artifacts folder answer?");
+}
+
+void Preparer::TellEnd(const Job& job, int status, Result& result) {
   const bool exited = WIFEXITED(status);
   const int code = exited ? WEXITSTATUS(status) : 0;
   if (exited && code == 0 && !job.dataset_dir.empty()) {
@@ -121,11 +131,16 @@ void Preparer::TellWaiting(const Job& job, int status, Result& result) const {
   v1::FailureCause cause = exited ? CauseOfExitCode(code) : v1::FAILURE_CAUSE_IO;
   if (cause == v1::FAILURE_CAUSE_TRAINER_CRASH)
     cause = v1::FAILURE_CAUSE_IO;  // no trainer ran yet; it may be tried again
-  for (const auto& key : job.waiting)
-    result.events.push_back(session::PrepareFailed{key, cause, message.substr(0, kMessageBytes)});
+  TellFailure(job, cause, message.substr(0, kMessageBytes), result);
 }
 
-Preparer::Result Preparer::Poll() {
+void Preparer::TellFailure(const Job& job, v1::FailureCause cause, const std::string& message,
+                           Result& result) {
+  for (const auto& key : job.waiting) result.events.push_back(session::PrepareFailed{key, cause, message});
+}
+
+Preparer::Result Preparer::Poll(base::Time now) {
+  std::erase_if(killed_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
   Result result;
   for (auto it = jobs_.begin(); it != jobs_.end();) {
     Job& job = it->second;
@@ -134,13 +149,17 @@ Preparer::Result Preparer::Poll() {
     Read(job);
     if (job.detail != before)
       for (const auto& key : job.waiting) result.events.push_back(session::PrepareProgress{key, job.detail});
+    std::optional<std::string> hang;
     if (ended) {
       int status = 0;
       kill(-job.pid, SIGKILL);
       waitpid(job.pid, &status, 0);
-      TellWaiting(job, status, result);
+      TellEnd(job, status, result);
+    } else if ((hang = FindHang(job, now))) {
+      Kill(job);
+      TellFailure(job, v1::FAILURE_CAUSE_HANG, *hang, result);
     }
-    it = ended ? jobs_.erase(it) : std::next(it);
+    it = ended || hang ? jobs_.erase(it) : std::next(it);
   }
   return result;
 }

@@ -24,8 +24,8 @@ extern char** environ;
 namespace mixln::worker::agent {
 namespace {
 
-// Fields of /proc/<pid>/stat after the program's name, which may hold anything: [0] state, [3] session, [19]
-// start time.
+// Fields of /proc/<pid>/stat after the program's name, which may hold anything: [0] state, [3] session, [11]
+// and [12] CPU time in the program and in the kernel, [19] start time.
 std::vector<std::string> StatFields(pid_t pid) {
   const auto text = base::ReadFile(absl::StrCat("/proc/", pid, "/stat"));
   if (!text.ok()) return {};
@@ -102,6 +102,15 @@ uint64_t StartTime(pid_t pid) {
   const std::vector<std::string> fields = StatFields(pid);
   uint64_t ticks = 0;
   return !fields.empty() && absl::SimpleAtoi(fields[19], &ticks) ? ticks : 0;
+}
+
+uint64_t CpuTime(pid_t pid) {
+  const std::vector<std::string> fields = StatFields(pid);
+  uint64_t program = 0;
+  uint64_t kernel = 0;
+  return !fields.empty() && absl::SimpleAtoi(fields[11], &program) && absl::SimpleAtoi(fields[12], &kernel)
+             ? program + kernel
+             : 0;
 }
 
 std::vector<pid_t> ProcessesOfSession(pid_t session) {

@@ -42,6 +42,9 @@ std::string BootId();
 // names a process.
 uint64_t StartTime(pid_t pid);
 
+// CPU time that all threads of the process have used, in clock ticks; 0 where that is not known.
+uint64_t CpuTime(pid_t pid);
+
 // Living processes (no zombies) of a session.
 std::vector<pid_t> ProcessesOfSession(pid_t session);
 

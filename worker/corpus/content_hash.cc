@@ -99,7 +99,7 @@ absl::StatusOr<std::vector<HashedFile>> HashFiles(const std::vector<std::string>
   std::string names;
   for (const std::string& path : paths) names.append(path).push_back('\0');
   const std::filesystem::path file = memory / absl::StrCat(HashOf(names), ".json");
-  const auto lock = base::LockFile::Lock(file.string() + ".lock");
+  const auto lock = base::LockFile::Lock(file.string() + ".lock", [&] { on_bytes(0); });
   if (!lock.ok()) return lock.status();
 
   const std::map<std::string, HashedFile> remembered = Recall(file);

@@ -25,7 +25,8 @@ struct HashedFile {
 
 // Hashes each file, or takes what `memory` (a folder) remembers of a file with the same path, size, time and
 // inode. Callers that hash the same files at once wait for each other. `on_bytes` is told of bytes read, once
-// a chunk. FAILED_PRECONDITION, naming the file, when it cannot be read or changes meanwhile.
+// a chunk, and of none again and again while it waits. FAILED_PRECONDITION, naming the file, when it cannot
+// be read or changes meanwhile.
 absl::StatusOr<std::vector<HashedFile>> HashFiles(const std::vector<std::string>& paths,
                                                   const std::filesystem::path& memory,
                                                   const std::function<void(uint64_t)>& on_bytes);

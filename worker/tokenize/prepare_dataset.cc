@@ -199,11 +199,7 @@ absl::StatusOr<Prepared> PrepareDataset(const Request& request, const PrepareOpt
   if (auto found = Find(dir); found.ok()) return Prepared{*std::move(found), true};
 
   const fs::path lock_path = options.cache / ".locks" / key;
-  auto lock = base::LockFile::TryLock(lock_path);
-  if (absl::IsAlreadyExists(lock.status())) {
-    options.on_progress({"waiting", 0, 0});
-    lock = base::LockFile::Lock(lock_path);
-  }
+  const auto lock = base::LockFile::Lock(lock_path, [&] { options.on_progress({"waiting", 0, 0}); });
   if (!lock.ok()) return lock.status();
   if (auto found = Find(dir); found.ok()) return Prepared{*std::move(found), true};
 

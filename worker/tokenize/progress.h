@@ -16,7 +16,8 @@ struct Progress {
   uint64_t total_bytes = 0;
 };
 
-// Called often and from any thread, one call at a time.
+// Called often, also while nothing is done but waiting for another process, and from any thread, one call at
+// a time.
 using OnProgress = std::function<void(const Progress&)>;
 
 }  // namespace mixln::worker::tokenize

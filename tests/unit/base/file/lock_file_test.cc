@@ -48,6 +48,17 @@ TEST_F(Locking, ALockEndsWithItsProcessHoweverItDies) {
   EXPECT_FALSE(LockFile::IsHeld(path_));
 }
 
+TEST_F(Locking, WhoWaitsSaysSoUntilTheLockIsFree) {
+  std::optional<LockFile> held = *LockFile::TryLock(path_);
+  int waited = 0;
+  const auto lock = LockFile::Lock(path_, [&] {
+    if (++waited == 2) held.reset();
+  });
+  EXPECT_TRUE(lock.ok()) << lock.status();
+  EXPECT_EQ(waited, 2);
+  EXPECT_TRUE(LockFile::IsHeld(path_));
+}
+
 TEST_F(Locking, AFileThatIsNotThereIsNotHeld) {
   EXPECT_FALSE(LockFile::IsHeld(path_));
 }

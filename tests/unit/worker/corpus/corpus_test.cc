@@ -2,9 +2,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/file/lock_file.h"
 #include "worker/corpus/content_hash.h"
 #include "worker/corpus/document_reader.h"
 #include "worker/corpus/source.h"
@@ -173,6 +175,19 @@ TEST_F(Corpus, HashesAreRememberedUntilAFileChanges) {
   EXPECT_EQ(hash(), "b5e9c1ad071b3e7fc779cfaa5e523818");
   set_time(1);
   EXPECT_NE(hash(), "b5e9c1ad071b3e7fc779cfaa5e523818");
+}
+
+TEST_F(Corpus, WhoWaitsForAnothersHashesTellsOfNoBytes) {
+  const std::string path = Write("a.txt", "hello");
+  fs::create_directories(dir_ / "memory");
+  const std::string name = HashOf(path + '\0') + ".json.lock";
+  std::optional<base::LockFile> held = *base::LockFile::TryLock(dir_ / "memory" / name);
+  std::vector<uint64_t> told;
+  ASSERT_TRUE(HashFiles({path}, dir_ / "memory", [&](uint64_t bytes) {
+                told.push_back(bytes);
+                if (told.size() == 2) held.reset();
+              }).ok());
+  EXPECT_THAT(told, ElementsAre(0, 0, 5));
 }
 
 }  // namespace

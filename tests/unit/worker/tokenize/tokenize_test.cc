@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/file/lock_file.h"
 #include "worker/shards/shard_reader.h"
 #include "worker/tokenize/encode_corpus.h"
 #include "worker/tokenize/ordered_pipeline.h"
@@ -149,6 +151,19 @@ TEST_F(Tokenize, TheSecondCallFindsTheFirstOnes) {
   fs::resize_file(first.dir / "train-00000.tokens", 100);  // damaged: made again
   EXPECT_FALSE(PrepareDataset(request_, options_)->from_cache);
   EXPECT_TRUE(PrepareDataset(request_, options_)->from_cache);
+}
+
+TEST_F(Tokenize, WhoWaitsForAnotherSaysSoAgainAndAgain) {
+  request_.source = {Write("a.txt", Story(100))};
+  const fs::path dir = Prepare().dir;
+  fs::remove_all(dir);
+  std::optional<base::LockFile> held = *base::LockFile::TryLock(options_.cache / ".locks" / dir.filename());
+  int waiting = 0;
+  options_.on_progress = [&](const Progress& progress) {
+    if (progress.phase == "waiting" && ++waiting == 2) held.reset();
+  };
+  EXPECT_EQ(Prepare().dir, dir);
+  EXPECT_EQ(waiting, 2);
 }
 
 TEST_F(Tokenize, SmallSplitsGoIntoManyShards) {
