@@ -1,9 +1,12 @@
-"""What the other tests do with the fake trainer, with the real one: killed coordinators, workers and ranks, a rank's full disk, and
-the losses of an undisturbed run, bit for bit."""
+"""What the other tests do with the fake trainer, with the real one: killed coordinators, workers and ranks, a rank's full disk, one of
+two ranks that dies or is stopped, and the losses of an undisturbed run, bit for bit."""
 import datetime
 import os
+import pathlib
+import re
 import signal
 import socket
+import time
 import unittest
 
 from chaos import KILLED, SLOTS, ChaosCluster, ChaosTest, environment
@@ -11,6 +14,16 @@ from cluster import wait_until
 
 STEPS = 60
 PEER_LOST_SECONDS = 10  # a promise of the rank contract
+GANG = {"steps": STEPS, "parameters": {"train.seed": [0]}, "more": "  resources: {ranks: 2}\n"}
+IN_RANK_1 = "trainer.micro_batch@rank 1:37"  # no later attempt comes to that hit
+
+
+def stopped(pid):
+    """Whether a signal has stopped the process."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+    except OSError:
+        return False
 
 
 class RealTrainer(ChaosTest):
@@ -19,6 +32,9 @@ class RealTrainer(ChaosTest):
         cls.cluster = cls.enterClassContext(ChaosCluster())
         cls.cluster.start_worker("worker", *SLOTS)
         cls.calm = cls.cluster.calm_numbers(steps=STEPS)
+        cls.cluster.submit("calm-gang", **GANG)
+        cls.cluster.follow("calm-gang")
+        cls.calm_gang = cls.cluster.numbers("calm-gang")
 
     def restart_worker(self, failpoints, *flags):
         self.cluster.workers["worker"].kill()
@@ -73,10 +89,11 @@ class RealTrainer(ChaosTest):
 
     def test_promise_6_a_rank_whose_disk_fails_ends_and_is_tried_again(self):
         self.restart_worker("file.sync@manifest:4=EIO")
-        self.cluster.submit("failing", steps=30)
+        self.cluster.submit("failing", steps=STEPS)
         wait_until(lambda: any(len(attempts) > 1 for attempts in self.attempts("failing")), "a second attempt")
         self.restart_worker("")
         self.cluster.follow("failing")
+        self.check(self.cluster, "failing", self.calm)
         for first, *_ in self.attempts("failing"):
             self.assertEqual(first["cause"], "FAILURE_CAUSE_IO")
             self.assertIn("manifest", first["message"])
@@ -105,6 +122,40 @@ class RealTrainer(ChaosTest):
         self.assertIn("stack of thread", self.cluster.ctl("logs", trial, "--attempt", "1").stdout)
         wait_until(lambda: len(self.cluster.trials("hung")[trial]["attempts"]) > 1, "the trial to go on")
         self.cluster.ctl("cancel", "hung")
+
+    def test_promise_8_a_rank_of_two_that_is_stopped_is_named_in_time_and_both_leave_their_stacks(self):
+        self.restart_worker(f"{IN_RANK_1}=stop", "--hang-start-seconds", "20", "--hang-step-seconds", "5")
+        self.cluster.submit("hung-gang", **GANG)
+        (trial,) = self.cluster.trials("hung-gang")
+        wait_until(lambda: any(stopped(pid) for pid in self.cluster.rank_pids()), "rank 1 to stop")
+        stopped_at = time.monotonic()
+        message = wait_until(lambda: [a["message"] for a in self.cluster.trials("hung-gang")[trial]["attempts"]
+                                      if a.get("cause") == "FAILURE_CAUSE_HANG"], "the hang to be named")[0]
+        took = time.monotonic() - stopped_at
+        self.assertRegex(message, rf"^rank 1 on {socket.gethostname()} hangs: no sign of life for \d+ s while training step 37")
+        self.assertLess(took, int(re.search(r"limit (\d+) s", message)[1]) + 10)
+        for rank in (0, 1):
+            self.assertIn("stack of thread", self.cluster.ctl("logs", trial, "--attempt", "1", "--rank", rank).stdout, f"rank {rank}")
+        self.cluster.follow("hung-gang")
+        self.check(self.cluster, "hung-gang", self.calm_gang)
+
+    def test_a_rank_of_two_that_dies_is_why_its_attempt_failed(self):
+        died = f"rank 1 on {socket.gethostname()} was killed by signal 9"
+        # The second time the worker dies as it sees the first rank end, and the next one finds that both have.
+        for sweep, also in (("seen", ""), ("unseen", ";worker.rank ended:1=kill")):
+            self.restart_worker(f"{IN_RANK_1}=kill{also}")
+            self.cluster.submit(sweep, **GANG)
+            if also:
+                self.assertEqual(self.cluster.workers["worker"].process.wait(60), KILLED)
+                wait_until(lambda: not self.cluster.processes(), "both ranks to end")
+                self.restart_worker("")
+            self.cluster.follow(sweep)
+            self.check(self.cluster, sweep, self.calm_gang, sweep)
+            ((first, _),) = self.attempts(sweep)
+            self.assertTrue(first["message"].startswith(died), first)
+            self.assertEqual(first["cause"], "FAILURE_CAUSE_TRAINER_CRASH")
+            (trial,) = self.cluster.trials(sweep)
+            self.assertIn(died, self.cluster.ctl("describe", "trial", trial).stdout)
 
 
 if __name__ == "__main__":

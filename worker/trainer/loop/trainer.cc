@@ -202,7 +202,7 @@ void Trainer::TrainStep() {
   double unigram_total = 0;
   for (int64_t i = 0; i < data::MicroBatches(rows, config_.world_size, micro); ++i) {
     const data::Rows part = training_set_.Read(Part(batch, data::MicroBatch(share, i, micro)));
-    base::failpoint::Hit("trainer.micro_batch");
+    base::failpoint::Hit("trainer.micro_batch", [&] { return "rank " + std::to_string(config_.rank); });
     total += Compute(part, static_cast<double>(targets), measure ? &variance : nullptr);
     unigram_total += unigram_.Loss(part);
     pulse::Beat();
