@@ -3,22 +3,18 @@ import os
 import signal
 import socket
 import unittest
-from unittest import mock
 
-from cluster import Cluster, corpus_text, sweep_text, wait_until
+from chaos import ChaosCluster, ChaosTest, environment
+from cluster import wait_until
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5")
 # The fake trainer's steps are faster than the agent looks, so a hang may be judged by either limit.
 LIMITS = ("--hang-start-seconds", "6", "--hang-step-seconds", "2")
+ONE = {"steps": 12, "parameters": {"train.seed": [0]}}
 
 
-class Hang(unittest.TestCase):
+class Hang(ChaosTest):
     def setUp(self):
-        self.cluster = self.enterContext(Cluster(*FAST))
-        self.corpus = self.cluster.write("corpus.txt", corpus_text())
-
-    def submit(self, **options):
-        self.cluster.ctl("submit", self.cluster.write("hung.yaml", sweep_text("hung", self.corpus, {"train.seed": [0]}, **options)))
+        self.cluster = self.enterContext(ChaosCluster())
 
     def first_attempt(self):
         (trial,) = self.cluster.trials("hung").values()
@@ -31,33 +27,33 @@ class Hang(unittest.TestCase):
         (trial,) = self.cluster.trials("hung")
         self.assertIn("hangs: no sign of life", self.cluster.ctl("describe", "trial", trial).stdout)
 
-    def expect_success(self):
-        done = self.cluster.ctl("wait", "hung", "--timeout", "120", check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
     def logs(self):
-        return [path.read_text() for path in sorted(self.cluster.folder.glob("worker/attempts/*/*/rank-*/log"))]
+        return [path.read_text() for path in sorted(self.cluster.folder.glob("worker/attempts/hung-*/*/rank-*/log"))]
 
     def test_promise_8_a_rank_that_goes_on_no_more_is_named_and_leaves_its_stack(self):
-        with mock.patch.dict(os.environ, {"MIXLN_FAKE_TRAINER": "hang@8"}):
+        with environment(MIXLN_FAKE_TRAINER="hang@8"):
             self.cluster.start_fake_worker("worker", "--slots", "1", *LIMITS)
-        self.submit(steps=12)
+        self.cluster.submit("hung", **ONE)
         self.expect_hang(r"rank 0 on .* hangs: no sign of life for \d+ s while training step 7, limit \d+ s")
         self.assertRegex(self.logs()[0], r"(?s)stack of thread \d+ \(mixln-fake-trai\):\n.*pause")
 
     def test_promise_8_a_rank_that_is_stopped_is_named_and_leaves_its_stack(self):
+        self.cluster.start_fake_worker("worker", "--slots", "1")
+        calm = self.cluster.calm_numbers(**ONE)
+        self.cluster.workers["worker"].kill()
         go = self.cluster.folder / "go"
-        with mock.patch.dict(os.environ, {"MIXLN_FAKE_TRAINER": f"wait:{go}@8"}):
+        with environment(MIXLN_FAKE_TRAINER=f"wait:{go}@8"):
             self.cluster.start_fake_worker("worker", "--slots", "1", *LIMITS)
-        self.submit(steps=12)
+        self.cluster.submit("hung", **ONE)
         (pid,) = wait_until(self.cluster.rank_pids, "a rank")
-        events = wait_until(lambda: list(self.cluster.folder.glob("worker/attempts/*/*/rank-0/events.jsonl")), "events")[0]
+        events = wait_until(lambda: list(self.cluster.folder.glob("worker/attempts/hung-*/*/rank-0/events.jsonl")), "events")[0]
         wait_until(lambda: '"step":"7"' in events.read_text(), "seven steps")
         os.kill(pid, signal.SIGSTOP)
         go.touch()
         self.expect_hang(r"rank 0 on .* hangs: no sign of life for \d+ s while training step 7, limit \d+ s")
         self.assertIn("stack of thread", self.logs()[0])
-        self.expect_success()
+        self.cluster.follow("hung")
+        self.check(self.cluster, "hung", calm)
 
 
 if __name__ == "__main__":
