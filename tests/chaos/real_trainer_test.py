@@ -142,10 +142,10 @@ class RealTrainer(ChaosTest):
     def test_a_rank_of_two_that_dies_is_why_its_attempt_failed(self):
         died = f"rank 1 on {socket.gethostname()} was killed by signal 9"
         # The second time the worker dies as it sees the first rank end, and the next one finds that both have.
-        for sweep, seen in (("seen", ""), ("unseen", ";worker.rank ended:1=kill")):
-            self.restart_worker(f"{IN_RANK_1}=kill{seen}")
+        for sweep, also in (("seen", ""), ("unseen", ";worker.rank ended:1=kill")):
+            self.restart_worker(f"{IN_RANK_1}=kill{also}")
             self.cluster.submit(sweep, **GANG)
-            if seen:
+            if also:
                 self.assertEqual(self.cluster.workers["worker"].process.wait(60), KILLED)
                 wait_until(lambda: not self.cluster.processes(), "both ranks to end")
                 self.restart_worker("")
