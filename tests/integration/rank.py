@@ -109,7 +109,7 @@ def write_manifest(path, manifest):
     """A checkpoint's manifest.json, with its own checksum: docs/rank-contract.md, "The attempt's folder"."""
     fields = {name: value for name, value in manifest.items() if name != "xxh3_64"}
     before = json.dumps(fields, indent=1).removesuffix("\n}") + ",\n "
-    path.write_text(f'{before}"xxh3_64": "{xxhash.xxh3_64_hexdigest(before)}"\n}}\n')
+    path.write_text(f'{before}"xxh3_64": "{xxhash.xxh3_64_hexdigest(before.encode())}"\n}}\n')
 
 
 class Rank:
@@ -138,6 +138,14 @@ class Rank:
 
     def of(self, kind):
         return [(int(e["step"]), e[kind]) for e in self.events() if kind in e]
+
+    def failure(self):
+        """What it said last: one sentence, which is also the end of its log."""
+        failed = self.of("failed")[-1][1]
+        assert "\n" not in failed["message"], failed
+        assert self.log().endswith(failed["message"] + "\n"), self.log()
+        assert failed["message"].count("prepare the data again") <= 1, failed
+        return failed
 
     def losses(self):
         return {step: e["loss"] for step, e in self.of("step_done")}

@@ -8,11 +8,15 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 
 from rank import BIN, STEPS, VOCAB, Rank, trial, wait_until, write_dataset
 from ranks_test import start
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench/collapse"))
+import judge  # noqa: E402
 
 
 class TrainerTest(unittest.TestCase):
@@ -41,11 +45,10 @@ class TrainerTest(unittest.TestCase):
     def assert_refused(self, exit_code, cause, *words):
         code, rank = self.run_trial()
         self.assertEqual(code, exit_code, rank.log())
-        failed = rank.of("failed")[-1][1]
+        failed = rank.failure()
         self.assertEqual(failed["cause"], cause)
         for word in words:
             self.assertIn(word, failed["message"])
-            self.assertIn(word, rank.log())
         return rank
 
     def tensors(self, attempt, step=STEPS):
@@ -264,25 +267,9 @@ class TrainerTest(unittest.TestCase):
                 change(path, value)
                 self.assert_refused(64, "FAILURE_CAUSE_BAD_CONFIG", words)
 
-    def test_bad_data_is_refused_in_words(self):
+    def test_too_little_data_is_refused_in_words(self):
         self.config["spec"]["train"]["batch"] = {"sequences": 5000, "micro_sequences": 0}
         self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "fewer than one batch of 5000", "documents")
-        self.config = trial(self.folder)
-        os.truncate(self.folder / "data/train-00001.tokens", 1000)
-        self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "train-00001.tokens")
-        (self.folder / "data/dataset.json").unlink()
-        self.assert_refused(65, "FAILURE_CAUSE_DATA_ERROR", "dataset.json")
-
-    def test_data_that_the_system_does_not_let_read_may_be_read_later(self):
-        for file in ("dataset.json", "train-00001.tokens", "validation-00000.tokens", "unigram.u64", "token_bytes.u16"):
-            with self.subTest(file):
-                path = self.folder / "data" / file
-                content = path.read_bytes()
-                path.unlink()
-                path.symlink_to(file)  # to itself
-                self.assert_refused(74, "FAILURE_CAUSE_IO", f"{path}: Too many levels of symbolic links")
-                path.unlink()
-                path.write_bytes(content)
 
     def test_a_model_that_the_system_does_not_let_read_may_be_read_later(self):
         model = self.folder / "model"
@@ -321,37 +308,41 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual(rank.of("failed")[-1][1]["cause"], "FAILURE_CAUSE_DIVERGED")
         self.assertIn("step_done", rank.events()[-2])  # the evidence
 
-    def collapse(self):
+    def collapse(self, steps):
         """A deep Post-LN at a learning rate that it cannot stand."""
-        layers = 24
+        layers = 12
         self.config["spec"]["model"].update(layers=layers)
         self.config["spec"]["norm"] = {"placement": "PLACEMENT_POST", "alpha": 0, "post_layers": layers,
                                        "layer_placements": ["PLACEMENT_POST"] * layers, "kind": "NORM_KIND_RMSNORM"}
-        self.config["spec"]["train"].update(lr=0.03, clip_norm=0, weight_decay=0)
+        self.config["spec"]["train"].update(steps=str(steps), lr=0.1, clip_norm=0, weight_decay=0)
         self.config["spec"]["checkpoint"]["every_steps"] = "13"
 
     def test_promise_9_a_run_that_collapses_is_a_result_and_one_that_goes_on_judges_alike(self):
-        self.collapse()
+        steps = 2000
+        self.collapse(steps)
         code, rank = self.run_trial()
         self.assertEqual(code, 76, rank.log())
         failed = rank.of("failed")[-1]
         self.assertEqual(failed[1]["cause"], "FAILURE_CAUSE_DIVERGED")
         self.assertIn("the model has collapsed and ignores its input", failed[1]["message"])
-        self.assertLess(failed[0], STEPS // 2)
-        steps = rank.of("step_done")
-        self.assertAlmostEqual(steps[-1][1]["loss"], steps[-1][1]["unigram_loss"], delta=0.15)
+        done = [step for _, step in rank.of("step_done")]
+        self.assertAlmostEqual(done[-1]["loss"], done[-1]["unigram_loss"], delta=0.15)
+        # Within a tenth of the run from the step on which it knows nothing but frequencies.
+        entropy = judge.entropy(self.folder / "data/unigram.u64")
+        warmup = int(self.config["spec"]["train"]["warmup_steps"])
+        collapsed = judge.collapsed_at([step["loss"] for step in done], steps // 50, entropy, warmup)
+        self.assertLessEqual(failed[0] - collapsed, steps // 10)
         # The same from its checkpoint: it is found at the same step, with the same words.
-        self.config["resume_from"] = str(self.folder / "attempt/checkpoints/step-000000013")
+        self.config["resume_from"] = str(self.folder / "attempt/checkpoints/step-000000104")
         self.config["attempt_dir"] = str(self.folder / "again")
         code, resumed = self.run_trial(name="resumed")
         self.assertEqual(code, 76, resumed.log())
-        self.assertEqual(resumed.of("started")[0][1]["resume_step"], "13")
+        self.assertEqual(resumed.of("started")[0][1]["resume_step"], "104")
         self.assertEqual(resumed.of("failed"), [failed])
 
     def test_a_collapse_is_let_be_where_it_is_asked_for(self):
-        self.collapse()
+        self.collapse(steps=60)
         self.config["spec"]["limits"]["detect_collapse"] = False
-        self.config["spec"]["train"]["steps"] = "60"
         code, rank = self.run_trial()
         self.assertEqual(code, 0, rank.log())
 

@@ -74,7 +74,7 @@ class Sharding(unittest.TestCase):
         smaller, largest = sorted((layer, table))
         vectors = (2 * layers + 1) * hidden
         count = 2 * table + layers * layer + vectors
-        # Matrices packed for products (in bf16, but in fp32 on a CPU without AVX-512): gate and up for one, the head's for two.
+        # Matrices packed for products, at most in fp32: gate and up for one, the head's for two.
         # Activations, alignment. Every rank has all vectors, and buffers for the smaller units beside those for the largest.
         slack = 4 * 2 * max(hidden * inner, table) + 16 * vectors + 2 * 4 * smaller + 200_000
         compute = 2 if m["bf16"] else 4  # bytes
