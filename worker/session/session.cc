@@ -87,7 +87,7 @@ Output Session::Step(const Event& event, base::Time now) {
           [&](const ShutDown&) {
             draining_ = true;
             StopAll({v1::STOP_MODE_CHECKPOINT, StopOrigin::kHandedBack, "the worker is shutting down"});
-            if (welcomed_) SendHeartbeat(now);
+            if (welcomed_ && HasLease(now)) SendHeartbeat(now);
           },
           [&](const Tick&) { OnTick(now); },
       },
@@ -340,7 +340,8 @@ void Session::OnTick(base::Time now) {
   if (!welcomed_ && now > answered_ + options_.orphan_grace)
     StopAll(
         {v1::STOP_MODE_CHECKPOINT, StopOrigin::kOrphaned, "no coordinator could be reached for too long"});
-  if (!welcomed_) return;
+  // Nothing is said on a stream that is left: a heartbeat proves that what came before it was heard.
+  if (!welcomed_ || !HasLease(now)) return;
   if (now >= next_heartbeat_) SendHeartbeat(now);
   for (auto& [key, attempt] : attempts_) ReadMore(key, attempt);
 }

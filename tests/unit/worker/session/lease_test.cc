@@ -79,6 +79,14 @@ TEST_F(WorkerSession, LeavesAStreamOnWhichNothingIsAnswered) {
   EXPECT_FALSE(After(0.2).close_reason.empty());
 }
 
+// As after a standstill of the daemon: what it was sent meanwhile is still unread, and goes with the stream.
+TEST_F(WorkerSession, SaysNothingOnAStreamThatItLeaves) {
+  Connect();
+  const Output left = After(37);
+  EXPECT_FALSE(left.close_reason.empty());
+  EXPECT_TRUE(left.messages.empty());
+}
+
 TEST_F(WorkerSession, StopsOrphanedRanksWithACheckpointAndHandsTheAttemptBack) {
   Connect();
   Run(Key(1));
