@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
   app.add_flag("--outage", options.outage, "only the coordinator has faults")->excludes(crowd);
   app.add_flag("--trace", options.trace, "print what happens: for the replay of a seed");
   app.add_option("--expect-violation", options.expected,
-                 "succeed only when an invariant breaks that says this");
+                 "succeed only when a seed breaks an invariant that says this");
   CLI11_PARSE(app, argc, argv);
   spdlog::set_level(spdlog::level::off);
 
@@ -80,7 +80,9 @@ int main(int argc, char** argv) {
       std::printf("seed %llu, after %.3f s: %s\n", static_cast<unsigned long long>(seed), scenario->seconds(),
                   what.c_str());
       PrintReplay(argv[0], options, seed);
-      return !options.expected.empty() && what.find(options.expected) != std::string::npos ? 0 : 1;
+      if (options.expected.empty()) return 1;
+      if (what.find(options.expected) != std::string::npos) return 0;
+      continue;  // a rule that is left out may break others first
     } catch (const std::exception& error) {
       std::printf("seed %llu, after %.3f s, no invariant broke, but: %s\n",
                   static_cast<unsigned long long>(seed), scenario->seconds(), error.what());
@@ -90,7 +92,11 @@ int main(int argc, char** argv) {
     seconds += scenario->seconds();
     trials += scenario->trials();
   }
+  if (!options.expected.empty()) {
+    std::printf("no seed broke what says: %s\n", options.expected.c_str());
+    return 1;
+  }
   std::printf("%llu seeds held: %d trials ended in %.0f virtual hours\n",
               static_cast<unsigned long long>(options.count), trials, seconds / 3600);
-  return options.expected.empty() ? 0 : 1;
+  return 0;
 }
