@@ -254,7 +254,11 @@ void Worker::Do(const session::Forget& order) {
   if (record == records_.end()) return;
   const v1::Reserve& reserve = record->second.reserve;
   for (const v1::RankPlacement& placement : reserve.ranks()) ranks_.Forget(order.key, placement.rank());
-  if (deleted_.erase(order.key) == 0) logs_[order.key] = reserve.trial_dir();
+  if (deleted_.erase(order.key) == 0) {
+    logs_[order.key] = reserve.trial_dir();
+  } else {
+    ledger_.artifacts().Delete(id_, reserve.trial_dir());  // what a rank that lived on has written since
+  }
   records_.erase(record);
 }
 

@@ -266,7 +266,11 @@ void Agent::Forget(const AttemptKey& key) {
   AttemptRecord record = found->second.record;
   const bool deleted = found->second.deleted;
   runs_.erase(found);
-  if (deleted) return state_.RemoveAttempt(key);
+  if (deleted) {
+    // A rank that lived on for a while may have written since.
+    Delete({record.reserve.trial_dir()});
+    return;
+  }
   record.over = true;
   if (auto kept = state_.KeepAttempt(record); !kept.ok()) spdlog::warn("{}", std::string(kept.message()));
   state_.RemoveOldAttempts(options_.keep_logs);

@@ -383,6 +383,23 @@ TEST_F(AgentTest, AForgottenAttemptIsNotAdoptedButItsLogCanBeReadOnAnyHost) {
   EXPECT_TRUE(log->chunk.end());
 }
 
+TEST_F(AgentTest, WhatARankWritesAfterItsTrialWasDeletedGoesOnceItIsForgotten) {
+  const Faults faults(WaitAt(7));
+  HostedAgent host(MakeAgentOptions(folder_.path()));
+  const v1::Reserve reserve = MakeReserve(20);
+  ASSERT_TRUE(host.Run(reserve));
+  ASSERT_TRUE(Eventually([&] { return HasTrained(); }));
+  const fs::path trial = folder_ / "artifacts" / reserve.trial_dir();
+  host.Order(session::DeleteFolders{{reserve.trial_dir()}});
+  EXPECT_FALSE(fs::exists(trial));
+  ReleaseRank();
+  ASSERT_NE(host.Wait<session::RankEnded>(), nullptr);
+  EXPECT_TRUE(fs::exists(trial)) << "the rank lived on";
+  host.Order(session::Forget{KeyOf(reserve)});
+  EXPECT_FALSE(fs::exists(trial));
+  EXPECT_FALSE(fs::exists(RankFolder()));
+}
+
 // Fake mixln-prepare programs.
 class PrepareTest : public AgentTest {
  protected:
