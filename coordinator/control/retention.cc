@@ -88,11 +88,16 @@ std::set<std::string> DeletersOf(const Context& context, const v1::Trial& trial)
   return deleters;
 }
 
+// The trials that try another one again, and may have taken over its checkpoint.
+std::vector<std::string> HeirsIn(const state::State& state, std::vector<std::string> trials) {
+  std::erase_if(trials, [&](const std::string& id) { return state.trials.at(id).retry_of().empty(); });
+  return trials;
+}
+
 // The trials that took over checkpoints of one whose folder goes have them no longer.
-void LetGoOf(Context& context, const std::vector<std::string>& trials, const std::string& folder) {
-  for (const std::string& id : trials) {
+void LetGoOf(Context& context, const std::vector<std::string>& heirs, const std::string& folder) {
+  for (const std::string& id : heirs) {
     v1::Trial& trial = context.state.trials.at(id);
-    if (trial.retry_of().empty()) continue;
     auto& checkpoints = *trial.mutable_checkpoints();
     const auto gone =
         std::remove_if(checkpoints.begin(), checkpoints.end(), [&](const v1::Checkpoint& checkpoint) {
@@ -112,6 +117,7 @@ void DeleteOldArtifacts(Context& context) {
     if (sweep.spec().retention().seconds_after_end() <= 0) continue;
     const std::vector<std::string> trials = state::TrialsOf(context.state, sweep_id);
     const std::set<std::string> needed = NeededOf(context.state, trials);
+    const std::vector<std::string> heirs = HeirsIn(context.state, trials);
     for (const std::string& id : trials) {
       v1::Trial& trial = context.state.trials.at(id);
       if (!IsOver(context, sweep, trial)) continue;
@@ -127,7 +133,7 @@ void DeleteOldArtifacts(Context& context) {
         if (trial.checkpoints().empty()) continue;
         trial.clear_checkpoints();
         MarkTrial(context, trial);
-        LetGoOf(context, trials, TrialDir(sweep, trial));
+        LetGoOf(context, heirs, TrialDir(sweep, trial));
       }
     }
   }
