@@ -25,6 +25,20 @@ struct Multiplied<float> {
 template <>
 struct Multiplied<kernels::WidenedBf16> : Multiplied<float> {};
 
+// Elements of a word, in which packed operands are counted (kernels/pack.h).
+template <typename Element>
+inline constexpr auto kElementsOfWord = static_cast<int64_t>(sizeof(uint32_t) / sizeof(Element));
+
+// Words from one row of a packed left operand to the next: rows a cache line apart beyond a power of two do
+// not displace each other.
+inline int64_t RowWords(int64_t words) {
+  return (words + 15) / 16 * 16 + 16;
+}
+
+inline int64_t Pieces(int64_t whole, int64_t part) {
+  return (whole + part - 1) / part;
+}
+
 // Calls `work` with an element of what is stored as one type and multiplied as another.
 template <typename Work>
 void WithOperand(at::ScalarType stored, at::ScalarType multiplied, Work work) {

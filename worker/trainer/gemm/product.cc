@@ -30,11 +30,10 @@ struct Tasks {
 };
 
 Tasks CutInto(int64_t rows, int64_t panels, bool pack_left) {
-  const auto pieces = [](int64_t whole, int64_t part) { return (whole + part - 1) / part; };
   // A task's operands are to fit into the second cache; a left operand that is packed is packed once.
   Tasks tasks{pack_left ? kBlock : 4 * kBlock, pack_left ? panels : std::min<int64_t>(panels, 8)};
   const int64_t wanted = at::get_num_threads() == 1 ? 1 : 4 * at::get_num_threads();
-  const auto count = [&] { return pieces(rows, tasks.rows) * pieces(panels, tasks.panels); };
+  const auto count = [&] { return Pieces(rows, tasks.rows) * Pieces(panels, tasks.panels); };
   while (count() < wanted && (tasks.panels > 1 || tasks.rows > kBlock)) {
     if (tasks.rows > kBlock) {
       tasks.rows /= 2;
@@ -42,7 +41,7 @@ Tasks CutInto(int64_t rows, int64_t panels, bool pack_left) {
       tasks.panels = (tasks.panels + 1) / 2;
     }
   }
-  tasks.across = pieces(panels, tasks.panels);
+  tasks.across = Pieces(panels, tasks.panels);
   tasks.count = count();
   return tasks;
 }
@@ -62,7 +61,7 @@ class Product {
       : left_(left), right_(right), result_(result) {}
 
   void Run() const {
-    const int64_t panels = (right_.columns() + kPanel - 1) / kPanel;
+    const int64_t panels = Pieces(right_.columns(), kPanel);
     const Tasks tasks = CutInto(left_.rows(), panels, pack_left());
     at::parallel_for(0, tasks.count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
@@ -78,7 +77,7 @@ class Product {
  private:
   using Element = typename Multiplied<T>::Element;
   static constexpr int64_t kDepth = Multiplied<T>::kDepth;
-  static constexpr auto kElements = static_cast<int64_t>(sizeof(uint32_t) / sizeof(Element));  // of a word
+  static constexpr int64_t kElements = kElementsOfWord<Element>;
   static constexpr bool kWidened = !std::is_same_v<T, Element>;
 
   // A bf16 product reads two elements of the depth at once.
@@ -89,8 +88,7 @@ class Product {
   Left<Element> LeftOf(int64_t first_row, int64_t rows) const {
     const int64_t stride = left_.stored.stride(0);
     if (!pack_left()) return {Data<Element>(left_.stored) + first_row * stride, stride};
-    // Rows a cache line apart beyond a power of two do not displace each other.
-    const int64_t words = (right_.words() + 15) / 16 * 16 + 16;
+    const int64_t words = RowWords(right_.words());
     thread_local kernels::Scratch<uint32_t> scratch;
     uint32_t* packed = scratch.Room(rows * words);
     if (left_.transposed) {
@@ -141,7 +139,7 @@ void PackPanels(const Matrix& right, int64_t words, uint32_t* panels) {
   const int64_t columns = right.columns();
   const int64_t stride = right.stored.stride(0);
   const T* from = Data<T>(right.stored);
-  at::parallel_for(0, (columns + kPanel - 1) / kPanel, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, Pieces(columns, kPanel), 1, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
       const int64_t first = panel * kPanel;
       const int64_t width = std::min(kPanel, columns - first);

@@ -20,10 +20,6 @@ constexpr int64_t kRows = 48;     // of a block: of the narrower operand's colum
 constexpr int64_t kColumns = 64;  // of a block: of the wider operand's columns
 constexpr int64_t kPacked = 16;   // of the narrower operand's columns that are transposed at once
 
-int64_t Pieces(int64_t whole, int64_t part) {
-  return (whole + part - 1) / part;
-}
-
 // result += narrowᵀ·wide, or the transpose of that; what the operands are made of: see operand.h.
 template <typename Narrow, typename Wide>
 class Sum {
@@ -34,8 +30,7 @@ class Sum {
         result_(result),
         transposed_(transposed),
         words_(kernels::WordsOf(narrow.size(0), static_cast<const Narrow*>(nullptr))),
-        // Rows a cache line apart beyond a power of two do not displace each other.
-        row_words_((words_ + 15) / 16 * 16 + 16),
+        row_words_(RowWords(words_)),
         rows_(at::empty({narrow.size(1) * row_words_}, narrow.options().dtype(at::kInt))) {}
 
   void Run() const {
@@ -61,7 +56,7 @@ class Sum {
   using Element = typename Multiplied<Narrow>::Element;
   static_assert(std::is_same_v<Element, typename Multiplied<Wide>::Element>);
   static constexpr int64_t kDepth = Multiplied<Narrow>::kDepth;
-  static constexpr auto kElements = static_cast<int64_t>(sizeof(uint32_t) / sizeof(Element));  // of a word
+  static constexpr int64_t kElements = kElementsOfWord<Element>;
 
   uint32_t* Rows(int64_t first) const {
     return reinterpret_cast<uint32_t*>(rows_.template data_ptr<int32_t>()) + first * row_words_;
