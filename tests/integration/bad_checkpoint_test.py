@@ -2,16 +2,14 @@
 was written. Each is refused with the tensor or the file."""
 import json
 import os
-import pathlib
 import shutil
-import tempfile
 import unittest
 
 import numpy as np
 import safetensors.numpy
 import xxhash
 
-from rank import Rank, trial, write_dataset, write_manifest
+from rank import Rank, folder_with_data, trial, write_manifest
 from ranks_test import start
 
 NORM = "model.layers.1.input_layernorm.weight"
@@ -62,9 +60,7 @@ def flip(checkpoint, name):
 class BadCheckpoint(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="mixln-bad-checkpoint-"))
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        write_dataset(cls.folder / "data")
+        cls.folder = folder_with_data(cls, "bad-checkpoint")
         for world_size in (1, 2):
             ranks = cls.run_ranks(f"good-{world_size}", world_size)
             assert [rank.wait() for rank in ranks] == [0] * world_size, "".join(rank.log() for rank in ranks)

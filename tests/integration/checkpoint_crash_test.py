@@ -5,14 +5,11 @@ usage: checkpoint_crash_test.py [--all]
 """
 import copy
 import itertools
-import pathlib
-import shutil
 import sys
-import tempfile
 import time
 import unittest
 
-from rank import Rank, trial, write_dataset
+from rank import Rank, folder_with_data, trial
 from ranks_test import PEER_LOST_SECONDS, start
 
 STEPS = 3
@@ -35,15 +32,10 @@ def small(folder, attempt):
 class CheckpointCrash(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="mixln-crash-"))
-        write_dataset(cls.folder / "data")
+        cls.folder = folder_with_data(cls, "crash")
         cls.straight = Rank(cls.folder / "straight", small(cls.folder, "straight-attempt"))
         assert cls.straight.wait() == 0, cls.straight.log()
         cls.final = cls.tensors("straight-attempt")
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
 
     @classmethod
     def tensors(cls, attempt):

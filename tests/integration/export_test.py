@@ -1,7 +1,6 @@
 """Checkpoints as Hugging Face models and back: transformers' logits against the engine's, bit-equal round trips, refusals."""
 import json
 import os
-import pathlib
 import shutil
 import struct
 import subprocess
@@ -19,7 +18,7 @@ import xxhash  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: E402
 
 from cluster import BIN, ROOT, Cluster, corpus_text, sweep_text  # noqa: E402
-from rank import Rank, trial, write_dataset, write_manifest  # noqa: E402
+from rank import Rank, folder_with_data, trial, write_manifest  # noqa: E402
 from ranks_test import start  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests/parity"))
@@ -70,9 +69,7 @@ class ExportTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.shared = pathlib.Path(tempfile.mkdtemp(prefix="mixln-export-"))
-        cls.addClassCleanup(shutil.rmtree, cls.shared)
-        write_dataset(cls.shared / "data")
+        cls.shared = folder_with_data(cls, "export")
         cls.tokens = torch.randint(64, (3, 24), generator=torch.Generator().manual_seed(5))
         cls.checkpoint = cls.train("mix", ["post", "pre", "pre"])
         done = export(cls.checkpoint, cls.shared / "mix-model")

@@ -3,16 +3,13 @@ them in transformers."""
 import array
 import itertools
 import math
-import pathlib
-import shutil
 import struct
-import tempfile
 import unittest
 
 from export_test import export, load  # first: it says where transformers may write
 import torch
 
-from rank import Rank, trial, write_dataset
+from rank import Rank, folder_with_data, trial
 from ranks_test import start
 
 CONTEXT, TARGETS = 32, 1000  # of rank.trial
@@ -48,9 +45,7 @@ def cut_to(rows, targets):
 class Perplexity(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="mixln-perplexity-"))
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        write_dataset(cls.folder / "data")
+        cls.folder = folder_with_data(cls, "perplexity")
 
     def check(self, reading, rows_of, world_size=1):
         name = f"{reading}-{world_size}"

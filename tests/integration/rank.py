@@ -4,9 +4,11 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 import xxhash
@@ -75,6 +77,14 @@ def write_dataset(folder):
     (folder / "dataset.json").write_text(json.dumps(dataset))
     (folder / "unigram.u64").write_bytes(array.array("Q", unigram).tobytes())
     (folder / "token_bytes.u16").write_bytes(array.array("H", [0, 0] + [2] * (VOCAB - 2)).tobytes())
+
+
+def folder_with_data(tests, name):
+    """A folder with a data set in data/, for all tests of a class, which removes it when it is done."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"mixln-{name}-"))
+    tests.addClassCleanup(shutil.rmtree, folder)
+    write_dataset(folder / "data")
+    return folder
 
 
 def trial(folder, attempt="attempt"):

@@ -2,15 +2,13 @@
 import copy
 import itertools
 import pathlib
-import shutil
 import signal
 import socket
 import struct
-import tempfile
 import time
 import unittest
 
-from rank import STEPS, Rank, trial, wait_until, write_dataset
+from rank import STEPS, Rank, folder_with_data, trial, wait_until
 
 # One rank that cannot share its memory is enough: then Gloo joins all.
 APART = {1: "fsdp.share memory:1=EIO"}
@@ -38,16 +36,11 @@ def pulse(rank):
 class RanksTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.shared = pathlib.Path(tempfile.mkdtemp(prefix="mixln-ranks-"))
-        write_dataset(cls.shared / "data")
+        cls.shared = folder_with_data(cls, "ranks")
         cls.one = Rank(cls.shared / "one", trial(cls.shared, "one-attempt"))
         assert cls.one.wait() == 0, cls.one.log()
         cls.two = start(cls.shared / "two", trial(cls.shared, "two-attempt"), 2)
         assert [rank.wait() for rank in cls.two] == [0, 0], "\n".join(rank.log() for rank in cls.two)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.shared)
 
     def setUp(self):
         self.folder = self.shared / self.id().rsplit(".", 1)[1]

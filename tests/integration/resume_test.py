@@ -2,12 +2,9 @@
 update, in the middle of an epoch; all are started again and go on from the last checkpoint."""
 import copy
 import json
-import pathlib
-import shutil
-import tempfile
 import unittest
 
-from rank import STEPS, Rank, trial, write_dataset
+from rank import STEPS, Rank, folder_with_data, trial
 from ranks_test import start
 
 EVERY = 20        # steps from checkpoint to checkpoint
@@ -18,12 +15,7 @@ KILLED_AT = 51    # some 400 windows are an epoch, 26 batches of 16: the middle 
 class Resume(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="mixln-resume-"))
-        write_dataset(cls.folder / "data")
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
+        cls.folder = folder_with_data(cls, "resume")
 
     def config(self, attempt, precision, threads):
         config = dict(trial(self.folder, attempt), threads=threads)

@@ -9,10 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from rank import BIN, STEPS, VOCAB, Rank, trial, wait_until, write_dataset
+from rank import BIN, STEPS, VOCAB, Rank, folder_with_data, trial, wait_until
 from ranks_test import start
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench/collapse"))
@@ -22,14 +21,9 @@ import judge  # noqa: E402
 class TrainerTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.shared = pathlib.Path(tempfile.mkdtemp(prefix="mixln-trainer-"))
-        write_dataset(cls.shared / "data")
+        cls.shared = folder_with_data(cls, "trainer")
         cls.straight = Rank(cls.shared / "straight", trial(cls.shared, "straight-attempt"))
         cls.code = cls.straight.wait()
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.shared)
 
     def setUp(self):
         self.folder = self.shared / self.id().rsplit(".", 1)[1]
