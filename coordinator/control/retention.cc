@@ -36,7 +36,34 @@ const std::string& DeleterOf(const state::State& state, const v1::Checkpoint& ch
   return worker_id;
 }
 
+// Drops those checkpoints of the trial's row, and has the files of those that are its own deleted.
+void DropCheckpoints(Context& context, v1::Trial& trial, const std::string& worker_id,
+                     const std::set<std::string>& paths) {
+  auto& checkpoints = *trial.mutable_checkpoints();
+  const std::string own = absl::StrCat(TrialDir(context.state.sweeps.at(trial.sweep_id()), trial), "/");
+  std::map<std::string, v1::CoordinatorMessage> messages;
+  for (auto it = checkpoints.begin(); it != checkpoints.end();) {
+    if (!paths.contains(it->path())) {
+      ++it;
+      continue;
+    }
+    if (absl::StartsWith(it->path(), own))
+      messages[DeleterOf(context.state, *it, worker_id)].mutable_delete_()->add_paths(it->path());
+    it = checkpoints.erase(it);
+  }
+  for (auto& [deleter, message] : messages) Send(context, deleter, std::move(message));
+}
+
 }  // namespace
+
+void DropSupersededCheckpoints(Context& context, v1::Trial& trial, int64_t step,
+                               const std::string& worker_id) {
+  std::set<std::string> superseded;
+  for (const v1::Checkpoint& checkpoint : trial.checkpoints()) {
+    if (!checkpoint.bad() && checkpoint.step() > step) superseded.insert(checkpoint.path());
+  }
+  DropCheckpoints(context, trial, worker_id, superseded);
+}
 
 void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::string& worker_id) {
   const v1::Sweep& sweep = context.state.sweeps.at(trial.sweep_id());
@@ -47,17 +74,9 @@ void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::str
   for (int good = 0; surplus > 0 && good < kept; --surplus) {
     if (!trial.checkpoints(surplus - 1).bad()) ++good;
   }
-  if (surplus == 0) return;
-  const std::string own = absl::StrCat(TrialDir(sweep, trial), "/");
-  std::map<std::string, v1::CoordinatorMessage> messages;
-  for (int i = 0; i < surplus; ++i) {
-    const v1::Checkpoint& checkpoint = trial.checkpoints(i);
-    if (!absl::StartsWith(checkpoint.path(), own)) continue;
-    const std::string& deleter = DeleterOf(context.state, checkpoint, worker_id);
-    messages[deleter].mutable_delete_()->add_paths(checkpoint.path());
-  }
-  trial.mutable_checkpoints()->DeleteSubrange(0, surplus);
-  for (auto& [deleter, message] : messages) Send(context, deleter, std::move(message));
+  std::set<std::string> oldest;
+  for (int i = 0; i < surplus; ++i) oldest.insert(trial.checkpoints(i).path());
+  DropCheckpoints(context, trial, worker_id, oldest);
 }
 
 namespace {

@@ -11,6 +11,12 @@ namespace mixln::coordinator::control {
 // one's: they are let go of, not deleted.
 void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::string& worker_id);
 
+// An attempt has started at `step`, and with that the curve of all later ones is gone: checkpoints of them
+// are no longer what the trial can go on from, and are deleted. (It began anew, as no worker that sees them
+// was there.)
+void DropSupersededCheckpoints(Context& context, v1::Trial& trial, int64_t step,
+                               const std::string& worker_id);
+
 // Has the folders of trials deleted that ended longer ago than their sweep's retention.seconds_after_end: the
 // checkpoints by any worker, the ranks' folders by those that ran them. A worker that was away, or that may
 // have lost the message, is told once it connects. A checkpoint that an unfinished trial may resume from

@@ -68,17 +68,18 @@ int64_t CurveDatabase::Id(const std::string& table, std::map<std::string, int64_
 
 void CurveDatabase::Put(int64_t trial, const std::string& metric, int64_t step, double value) {
   const int64_t metric_id = Id("metrics", metrics_, metric);
-  SQLite::Statement put(database_,
-                        "INSERT OR REPLACE INTO points (trial, metric, step, value) VALUES (?, ?, ?, ?)");
-  put.bind(1, trial);
-  put.bind(2, metric_id);
-  put.bind(3, step);
+  if (!put_)
+    put_.emplace(database_, "INSERT OR REPLACE INTO points (trial, metric, step, value) VALUES (?, ?, ?, ?)");
+  put_->reset();
+  put_->bind(1, trial);
+  put_->bind(2, metric_id);
+  put_->bind(3, step);
   if (std::isnan(value)) {
-    put.bind(4);
+    put_->bind(4);
   } else {
-    put.bind(4, value);
+    put_->bind(4, value);
   }
-  put.exec();
+  put_->exec();
 }
 
 void CurveDatabase::Record(int64_t trial, const v1::RankEvent& event) {

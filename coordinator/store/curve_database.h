@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,7 @@ class CurveDatabase {
   void Put(int64_t trial, const std::string& metric, int64_t step, double value);
 
   SQLite::Database& database_;
+  std::optional<SQLite::Statement> put_;  // prepared once: it is most of what a writer does
   std::map<std::string, int64_t> trials_;
   std::map<std::string, int64_t> metrics_;
 };

@@ -89,6 +89,14 @@ absl::Status CurveStore::Append(v1::EventBatch batch, std::function<void(uint64_
   return absl::OkStatus();
 }
 
+void CurveStore::Hurry() {
+  {
+    const std::lock_guard lock(mutex_);
+    urgent_ = urgent_ || !queue_.empty();
+  }
+  wake_.notify_all();
+}
+
 void CurveStore::Delete(std::vector<std::string> trial_ids) {
   if (trial_ids.empty()) return;
   const std::lock_guard lock(mutex_);

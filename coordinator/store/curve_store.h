@@ -52,6 +52,9 @@ class CurveStore {
   // thread. RESOURCE_EXHAUSTED: too much is queued already; nothing is taken.
   absl::Status Append(v1::EventBatch batch, std::function<void(uint64_t cursor)> stored);
 
+  // Commits what is queued now without waiting for more.
+  void Hurry();
+
   // Queues the end of these trials' curves, in order with what is appended.
   void Delete(std::vector<std::string> trial_ids);
 

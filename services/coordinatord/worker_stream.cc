@@ -42,6 +42,7 @@ void WorkerStream::Begin(grpc::CallbackServerContext& call) {
     certified_id_ = caller->identity.name;
   }
   const std::weak_ptr<WorkerStream> weak = weak_from_this();
+  intake_ = std::make_shared<EventIntake>(IntakeEffects());
   session_ = context_.sessions.Add({
       .send =
           [weak](v1::CoordinatorMessage message) {
@@ -126,14 +127,18 @@ void WorkerStream::Greet(const v1::Hello& hello) {
 }
 
 void WorkerStream::Handle(const v1::WorkerMessage& message) {
+  const auto read_next = [self = shared_from_this()](bool) { self->ReadNext(); };
   switch (message.message_case()) {
     case v1::WorkerMessage::kHeartbeat:
-      Submit(control::HeartbeatReceived{session_, worker_id_, message.heartbeat()});
+      Submit(control::HeartbeatReceived{session_, worker_id_, message.heartbeat()}, read_next);
       break;
     case v1::WorkerMessage::kReport:
-      Submit(control::AttemptReported{session_, worker_id_, message.report()});
+      Submit(control::AttemptReported{session_, worker_id_, message.report()}, read_next);
       break;
-    case v1::WorkerMessage::kEvents: Record(message.events()); break;
+    case v1::WorkerMessage::kEvents:
+      base::failpoint::Hit("coordinator.rank events", [&] { return rpc::Kind(message.events()); });
+      intake_->Add(message.events(), [self = shared_from_this()] { self->ReadNext(); });
+      break;
     case v1::WorkerMessage::kLog:
       context_.logs.Deliver(worker_id_, message.log());
       ReadNext();
@@ -147,36 +152,55 @@ void WorkerStream::Handle(const v1::WorkerMessage& message) {
   }
 }
 
-void WorkerStream::Submit(control::Event event, std::function<void()> accepted) {
+void WorkerStream::Submit(control::Event event, std::function<void(bool accepted)> answered) {
   context_.loop.Submit(std::move(event), [self = shared_from_this(),
-                                          accepted = std::move(accepted)](const Loop::Answer& answer) {
+                                          answered = std::move(answered)](const Loop::Answer& answer) {
     if (answer.close_session) {
       self->Close(answer.outcome);
       return;
     }
-    if (answer.outcome.ok() && accepted) accepted();
-    self->ReadNext();
+    answered(answer.outcome.ok());
   });
 }
 
-void WorkerStream::Record(const v1::EventBatch& batch) {
-  base::failpoint::Hit("coordinator.rank events", [&] { return rpc::Kind(batch); });
-  const auto accepted = [self = shared_from_this(), batch = v1::EventBatch(batch)]() mutable {
-    base::failpoint::Hit("coordinator.rank events accepted", [&] { return rpc::Kind(batch); });
-    v1::CoordinatorMessage message;
-    auto* ack = message.mutable_event_ack();
-    ack->set_trial_id(batch.trial_id());
-    *ack->mutable_fence() = batch.fence();
-    ack->set_rank(batch.rank());
-    const auto status =
-        self->context_.curves.Append(std::move(batch), [self, message](uint64_t cursor) mutable {
-          message.mutable_event_ack()->set_sequence(cursor);
-          self->Send(std::move(message));
-        });
-    // The worker keeps what is not acknowledged, and sends it again on its next stream.
-    if (!status.ok()) self->Close(status);
+EventIntake::Effects WorkerStream::IntakeEffects() {
+  // The intake is the stream's own: it must not keep the stream.
+  const std::weak_ptr<WorkerStream> weak = weak_from_this();
+  return {
+      .take =
+          [weak](const v1::EventBatch& batch, std::function<void(bool)> answered) {
+            const auto stream = weak.lock();
+            if (stream == nullptr) return;
+            stream->Submit(control::RankEventsReceived{stream->session_, stream->worker_id_, batch},
+                           std::move(answered));
+          },
+      .store =
+          [weak](v1::EventBatch batch, std::function<void()> stored) {
+            if (const auto stream = weak.lock()) stream->StoreEvents(std::move(batch), std::move(stored));
+          },
+      .hurry =
+          [weak] {
+            if (const auto stream = weak.lock()) stream->context_.curves.Hurry();
+          },
   };
-  Submit(control::RankEventsReceived{session_, worker_id_, batch}, accepted);
+}
+
+void WorkerStream::StoreEvents(v1::EventBatch batch, std::function<void()> stored) {
+  base::failpoint::Hit("coordinator.rank events accepted", [&] { return rpc::Kind(batch); });
+  v1::CoordinatorMessage message;
+  auto* ack = message.mutable_event_ack();
+  ack->set_trial_id(batch.trial_id());
+  *ack->mutable_fence() = batch.fence();
+  ack->set_rank(batch.rank());
+  const auto status = context_.curves.Append(
+      std::move(batch),
+      [self = shared_from_this(), message, stored = std::move(stored)](uint64_t cursor) mutable {
+        message.mutable_event_ack()->set_sequence(cursor);
+        self->Send(std::move(message));
+        stored();
+      });
+  // The worker keeps what is not acknowledged, and sends it again on its next stream.
+  if (!status.ok()) Close(status);
 }
 
 void WorkerStream::Send(v1::CoordinatorMessage message) {
@@ -211,6 +235,7 @@ void WorkerStream::Refuse(const std::string& kind, const absl::Status& why) {
 }
 
 void WorkerStream::Close(const absl::Status& why) {
+  if (intake_ != nullptr) intake_->Stop();
   const std::lock_guard lock(mutex_);
   if (std::exchange(closed_, true)) return;
   Finish(rpc::ToGrpc(why));

@@ -1,9 +1,6 @@
 // One worker's stream. It reads one message, gives it to the loop, and reads the next once that is answered,
 // so a worker never has more than one event in the loop's queue; what it is to be told waits in a bounded
-// outbox.
-//
-// A rank's events pass the core first, which checks their fence, then go to the curve store, and are
-// acknowledged once they are on disk there.
+// outbox. What ranks say waits aside (EventIntake), and is acknowledged once it is on disk.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -14,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "services/coordinatord/event_intake.h"
 #include "services/coordinatord/worker_session_service.h"
 
 namespace mixln::services::coordinatord {
@@ -36,9 +34,10 @@ class WorkerStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   void Take(const v1::WorkerMessage& message);
   void Greet(const v1::Hello& hello);
   void Handle(const v1::WorkerMessage& message);
-  void Record(const v1::EventBatch& batch);
-  // Submits an event; afterwards reads on, or ends the stream if the core wants that.
-  void Submit(coordinator::control::Event event, std::function<void()> accepted = nullptr);
+  EventIntake::Effects IntakeEffects();
+  void StoreEvents(v1::EventBatch batch, std::function<void()> stored);
+  // Submits an event; `answered(accepted)` is called afterwards, unless the core wants the stream to end.
+  void Submit(coordinator::control::Event event, std::function<void(bool accepted)> answered);
   // What is on disk of each rank that the worker has.
   absl::StatusOr<std::vector<v1::EventAck>> ReadCursors(const v1::Hello& hello);
   void ReadNext();
@@ -53,6 +52,7 @@ class WorkerStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   std::string certified_id_;  // by its certificate; empty without TLS
   std::string worker_id_;     // empty before Hello
   grpc::ByteBuffer incoming_;
+  std::shared_ptr<EventIntake> intake_;
 
   std::mutex mutex_;
   std::deque<grpc::ByteBuffer> outbox_;  // the first one is being written

@@ -142,7 +142,7 @@ class RealTrainer(ChaosTest):
     def test_a_rank_of_two_that_dies_is_why_its_attempt_failed(self):
         died = f"rank 1 on {socket.gethostname()} was killed by signal 9"
         # The second time the worker dies as it sees the first rank end, and the next one finds that both have.
-        for sweep, also in (("seen", ""), ("unseen", ";worker.rank ended:1=kill")):
+        for sweep, also in (("seen", ""), ("unseen", ";worker.rank ended@unseen:1=kill")):
             self.restart_worker(f"{IN_RANK_1}=kill{also}")
             self.cluster.submit(sweep, **GANG)
             if also:

@@ -191,14 +191,19 @@ class WholeSweep(unittest.TestCase):
     def test_promise_2_a_coordinator_killed_in_the_middle_is_invisible_to_training(self):
         self.cluster.start_worker("worker", "--slots", "2")
         parameters = {"train.seed": [0, 1]}
-        self.submit("calm", parameters, steps=1500)
+        self.submit("calm", parameters, steps=2400)
         self.wait("calm")
-        self.submit("stormy", parameters, steps=1500)
+        self.submit("stormy", parameters, steps=2400)
         self.wait_for_steps("stormy")
         followed, log = next(iter(self.rank_logs().items()))
         wait_until(lambda: log.read_text().count("\n") > 2 * TAIL, "a log that is longer than its tail")
         followers = whole, tail = self.follow(followed), self.follow(followed, "--tail", str(TAIL))
         self.cluster.coordinator.kill()
+        self.cluster.start_coordinator()
+        wait_until(lambda: all("waiting for the log" in follower.errors() for follower in followers), "both streams to break")
+        seen = [follower.text() for follower in followers]
+        wait_until(lambda: all(follower.text() != text for follower, text in zip(followers, seen)), "the log to go on")
+        self.cluster.coordinator.terminate()
         self.cluster.start_coordinator()
         self.wait("stormy")
         self.assertEqual(self.followed(whole), log.read_text(), "no gap and no line twice")
@@ -206,10 +211,10 @@ class WholeSweep(unittest.TestCase):
         self.assertTrue(log.read_text().endswith("\n" + shown), "whole lines, no gap and none twice")
         self.assertGreaterEqual(shown.count("\n"), TAIL)
         for follower in followers:
-            self.assertIn("waiting for the log", follower.errors())
+            self.assertGreaterEqual(follower.errors().count("waiting for the log"), 2, follower.errors())
         for trial_id, trial in self.cluster.trials("stormy").items():
             self.assertEqual(len(trial["attempts"]), 1, "the same attempt goes on")
-            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 1501)))
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 2401)))
         self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "stormy"))
 
     def test_promise_3_a_lost_host_costs_no_trial_and_changes_no_number(self):

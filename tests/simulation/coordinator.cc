@@ -9,6 +9,7 @@
 namespace mixln::simulation {
 
 namespace control = coordinator::control;
+using services::coordinatord::EventIntake;
 using services::coordinatord::Loop;
 using services::coordinatord::Published;
 
@@ -89,7 +90,10 @@ void Coordinator::Crash() {
   disk_.LoseCache();
   curves_.LoseQueue();
   const bool silently = scheduler_.Chance(0.3);  // its host died, too
-  for (auto& [number, session] : std::exchange(sessions_, {})) session.stream->Close(kCoordinator, silently);
+  for (auto& [number, session] : std::exchange(sessions_, {})) {
+    session.intake->Stop();
+    session.stream->Close(kCoordinator, silently);
+  }
 }
 
 void Coordinator::StandStill(double seconds) {
@@ -147,7 +151,8 @@ void Coordinator::Accept(const std::shared_ptr<Stream>& stream, Receiver receive
   const uint64_t number = ++numbers_;
   stream->on_closed[kCoordinator] = [this, number] { still_.Do([this, number] { Gone(number); }); };
   still_.Do([this, number, stream, receiver = std::move(receiver)] {
-    sessions_[number] = {.stream = stream, .receiver = receiver, .worker_id = {}, .inbox = {}};
+    sessions_[number] = {
+        .stream = stream, .receiver = receiver, .worker_id = {}, .intake = MakeIntake(number), .inbox = {}};
   });
 }
 
@@ -178,20 +183,21 @@ void Coordinator::Handle(uint64_t number, const v1::WorkerMessage& message) {
     Close(number);
     return;
   }
+  const auto done = [this, number](bool) { Handled(number); };
   switch (message.message_case()) {
     case v1::WorkerMessage::kHello:
       session.worker_id = message.hello().worker_id();
-      Submit(number, control::WorkerConnected{number, message.hello(), ReadCursors(message.hello())}, [] {});
+      Submit(number, control::WorkerConnected{number, message.hello(), ReadCursors(message.hello())}, done);
       break;
     case v1::WorkerMessage::kHeartbeat:
-      Submit(number, control::HeartbeatReceived{number, session.worker_id, message.heartbeat()}, [] {});
+      Submit(number, control::HeartbeatReceived{number, session.worker_id, message.heartbeat()}, done);
       break;
     case v1::WorkerMessage::kReport:
-      Submit(number, control::AttemptReported{number, session.worker_id, message.report()}, [] {});
+      Submit(number, control::AttemptReported{number, session.worker_id, message.report()}, done);
       break;
     case v1::WorkerMessage::kEvents:
-      Submit(number, control::RankEventsReceived{number, session.worker_id, message.events()},
-             [this, number, batch = message.events()] { Record(number, batch); });
+      // Of its own: what follows may end the session.
+      std::shared_ptr(session.intake)->Add(message.events(), [done] { done(true); });
       break;
     default: break;
   }
@@ -220,28 +226,46 @@ void Coordinator::Unfence(control::Event& event) const {
     live(events->batch.trial_id(), *events->batch.mutable_fence());
 }
 
-void Coordinator::Submit(uint64_t number, control::Event event, std::function<void()> accepted) {
+void Coordinator::Handled(uint64_t number) {
+  const auto session = sessions_.find(number);
+  if (session == sessions_.end()) return;
+  session->second.busy = false;
+  Next(number);
+}
+
+void Coordinator::Submit(uint64_t number, control::Event event, std::function<void(bool)> answered) {
+  if (!up()) return;
   if (mutation_ == Mutation::kNoFence) Unfence(event);
-  loop_->Submit(std::move(event), [this, number, accepted = std::move(accepted)](const Loop::Answer& answer) {
+  loop_->Submit(std::move(event), [this, number, answered = std::move(answered)](const Loop::Answer& answer) {
     Step();
     if (answer.close_session) Close(number);
-    if (answer.outcome.ok()) accepted();
-    const auto session = sessions_.find(number);
-    if (session == sessions_.end()) return;
-    session->second.busy = false;
-    Next(number);
+    answered(answer.outcome.ok());
   });
   WakeUp();
 }
 
-void Coordinator::Record(uint64_t number, const v1::EventBatch& batch) {
-  ledger_.EventsAccepted(batch);
-  curves_.Append(batch, [this, number](const v1::EventAck& stored) {
-    ledger_.EventsAcknowledged(stored);
-    v1::CoordinatorMessage message;
-    *message.mutable_event_ack() = stored;
-    Send(number, std::move(message));
-  });
+std::shared_ptr<EventIntake> Coordinator::MakeIntake(uint64_t number) {
+  EventIntake::Effects effects;
+  effects.take = [this, number](const v1::EventBatch& batch, std::function<void(bool)> answered) {
+    const auto session = sessions_.find(number);
+    if (session == sessions_.end()) return;
+    Submit(number, control::RankEventsReceived{number, session->second.worker_id, batch},
+           std::move(answered));
+  };
+  effects.store = [this, number](const v1::EventBatch& batch, std::function<void()> stored) {
+    ledger_.EventsAccepted(batch);
+    const bool blindly = mutation_ == Mutation::kCheckpointBeforeCurve;
+    if (blindly) stored();
+    curves_.Append(batch, [this, number, blindly, stored = std::move(stored)](const v1::EventAck& there) {
+      ledger_.EventsAcknowledged(there);
+      v1::CoordinatorMessage message;
+      *message.mutable_event_ack() = there;
+      Send(number, std::move(message));
+      if (!blindly) stored();
+    });
+  };
+  effects.hurry = [this] { curves_.Hurry(); };
+  return std::make_shared<EventIntake>(std::move(effects));
 }
 
 void Coordinator::Send(uint64_t number, v1::CoordinatorMessage message) {
@@ -249,7 +273,6 @@ void Coordinator::Send(uint64_t number, v1::CoordinatorMessage message) {
   if (found == sessions_.end()) return;
   if (scheduler_.traces)
     scheduler_.Trace(absl::StrCat("to ", found->second.worker_id, ": ", message.ShortDebugString()));
-  if (message.has_stop()) ledger_.Stopped(worker::session::KeyOf(message.stop()));
   // Whatever a worker is told twice, it does once.
   const int times = !message.has_welcome() && scheduler_.Chance(0.05) ? 2 : 1;
   for (int i = 0; i < times; ++i)
@@ -268,6 +291,7 @@ void Coordinator::Gone(uint64_t number) {
   const auto found = sessions_.find(number);
   if (found == sessions_.end()) return;
   const std::string worker = found->second.worker_id;
+  found->second.intake->Stop();
   sessions_.erase(found);
   if (worker.empty() || !up()) return;
   loop_->Submit(control::WorkerDisconnected{number, worker}, [](const Loop::Answer&) {});

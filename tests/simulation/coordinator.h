@@ -13,6 +13,7 @@
 #include "curves.h"
 #include "ledger.h"
 #include "network.h"
+#include "services/coordinatord/event_intake.h"
 #include "services/coordinatord/loop.h"
 #include "standstill.h"
 
@@ -21,10 +22,11 @@ namespace mixln::simulation {
 // A rule that is left out on purpose, to show that the invariants notice.
 enum class Mutation {
   kNone,
-  kSendBeforeCommit,  // what was decided is said before it is on disk
-  kNoFence,           // a report of any fence counts as one of the live attempt
-  kEarlyAcks,         // events are acknowledged before they are on disk
-  kNoKeep,            // slots are not kept for the head of the queue (Crowd)
+  kSendBeforeCommit,       // what was decided is said before it is on disk
+  kNoFence,                // a report of any fence counts as one of the live attempt
+  kEarlyAcks,              // events are acknowledged before they are on disk
+  kCheckpointBeforeCurve,  // a checkpoint counts before the curve up to it is on disk
+  kNoKeep,                 // slots are not kept for the head of the queue (Crowd)
 };
 
 // The store, whose disk is slow, full or broken when the simulation says so, and in which the coordinator may
@@ -89,6 +91,7 @@ class Coordinator {
     std::shared_ptr<Stream> stream;
     Receiver receiver;
     std::string worker_id;
+    std::shared_ptr<services::coordinatord::EventIntake> intake;
     std::deque<v1::WorkerMessage> inbox;
     bool busy = false;  // one message is being worked on
   };
@@ -99,8 +102,10 @@ class Coordinator {
   void Step();
   void Next(uint64_t number);
   void Handle(uint64_t number, const v1::WorkerMessage& message);
-  void Submit(uint64_t number, coordinator::control::Event event, std::function<void()> accepted);
-  void Record(uint64_t number, const v1::EventBatch& batch);
+  // The session's message was worked on.
+  void Handled(uint64_t number);
+  void Submit(uint64_t number, coordinator::control::Event event, std::function<void(bool)> answered);
+  std::shared_ptr<services::coordinatord::EventIntake> MakeIntake(uint64_t number);
   std::vector<v1::EventAck> ReadCursors(const v1::Hello& hello) const;
   void Send(uint64_t number, v1::CoordinatorMessage message);
   void Close(uint64_t number);

@@ -30,6 +30,10 @@ void Curves::Append(const v1::EventBatch& batch, Stored stored) {
   }
 }
 
+void Curves::Hurry() {
+  if (!fail && !queue_.empty()) CommitSoon(0.01);
+}
+
 void Curves::CommitSoon(double seconds) {
   scheduler_.After(scheduler_.Between(0, seconds), [this, number = ++commits_] {
     still_.Do([this, number] {
@@ -46,7 +50,9 @@ void Curves::Commit() {
 v1::EventAck Curves::Store(const v1::EventBatch& batch) {
   uint64_t& cursor = cursors_[{batch.trial_id(), batch.fence().epoch(), batch.rank()}];
   for (const v1::RankEvent& event : batch.events()) {
-    if (event.sequence() == cursor + 1) cursor = event.sequence();
+    if (event.sequence() != cursor + 1) continue;
+    cursor = event.sequence();
+    if (batch.rank() == 0) ledger_.Recorded(batch.trial_id(), event);
   }
   const v1::EventAck stored = Cursor(batch.trial_id(), batch.fence(), batch.rank());
   ledger_.EventsStored(stored);

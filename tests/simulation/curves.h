@@ -26,6 +26,8 @@ class Curves {
   using Stored = std::function<void(const v1::EventAck&)>;
   // `stored` is called with what is on disk of the rank then.
   void Append(const v1::EventBatch& batch, Stored stored);
+  // What was appended is waited for.
+  void Hurry();
   // What is on disk of a rank.
   v1::EventAck Cursor(const std::string& trial_id, const v1::Fence& fence, int32_t rank) const;
   // What a crash takes with it.

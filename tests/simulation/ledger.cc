@@ -83,6 +83,10 @@ void Ledger::EventsAccepted(const v1::EventBatch& batch) {
     throw Violation(absl::StrCat("one live attempt per trial: ", batch.trial_id(), " took events of epoch ",
                                  batch.fence().epoch(), " after epoch ", account.epoch, " was placed"));
   for (const v1::RankEvent& event : batch.events()) {
+    if (event.has_started() && batch.rank() == 0)  // one that begins anew takes the place of all that was
+      std::erase_if(account.kept, [&](const Kept& kept) {
+        return kept.step > static_cast<int64_t>(event.started().resume_step());
+      });
     if (event.has_checkpoint_done())
       Keep(account, {absl::StrCat(account.dir, "/", state::FenceName(batch.fence()), "/",
                                   event.checkpoint_done().path()),
@@ -96,6 +100,13 @@ void Ledger::EventsAccepted(const v1::EventBatch& batch) {
 
 void Ledger::EventsStored(const v1::EventAck& stored) {
   stored_[KeyOf(stored)] = stored.sequence();
+}
+
+void Ledger::Recorded(const std::string& trial, const v1::RankEvent& event) {
+  std::set<int64_t>& steps = curves_[trial];
+  if (event.has_started())
+    steps.erase(steps.upper_bound(static_cast<int64_t>(event.started().resume_step())), steps.end());
+  if (event.has_step_done()) steps.insert(static_cast<int64_t>(event.step()));
 }
 
 void Ledger::EventsAcknowledged(const v1::EventAck& ack) {
@@ -164,8 +175,6 @@ void Ledger::CheckCheckpoints(const v1::Trial& trial, Account& account) const {
 
 void Ledger::CheckEvents(const v1::Trial& trial) const {
   const v1::Attempt& attempt = *trial.attempts().rbegin();
-  // Its worker does not wait for acknowledgements for long.
-  if (stopped_.contains({trial.id(), attempt.fence().term(), attempt.fence().epoch()})) return;
   for (const v1::RankPlacement& rank : attempt.ranks()) {
     const RankKey key{trial.id(), attempt.fence().epoch(), rank.rank()};
     const auto written = written_.find(key);
@@ -177,6 +186,16 @@ void Ledger::CheckEvents(const v1::Trial& trial) const {
     if (there < written->second)
       throw Violation(absl::StrCat("no recorded event is lost: ", trial.id(), " succeeded, ", written->second,
                                    " events of rank ", rank.rank(), " were written, ", there, " are stored"));
+  }
+}
+
+void Ledger::CheckCurve(const v1::Trial& trial) const {
+  const auto curve = curves_.find(trial.id());
+  // One that tries another again goes on from where that one was.
+  for (int64_t step = trial.attempts(0).resume_step() + 1; step <= trial.spec().train().steps(); ++step) {
+    if (curve == curves_.end() || !curve->second.contains(step))
+      throw Violation(absl::StrCat("a curve is whole: ", trial.id(), " succeeded, but step ", step,
+                                   " is not in its curve"));
   }
 }
 
@@ -194,7 +213,9 @@ void Ledger::CheckTrial(const v1::Trial& trial) {
   CheckCheckpoints(trial, account);
   if (!state::IsTerminal(trial.state()) || account.terminal == trial.state()) return;
   account.terminal = trial.state();
-  if (trial.state() == v1::TRIAL_STATE_SUCCEEDED) CheckEvents(trial);
+  if (trial.state() != v1::TRIAL_STATE_SUCCEEDED) return;
+  CheckEvents(trial);
+  CheckCurve(trial);
 }
 
 void Ledger::Check(const services::coordinatord::Published& published) {

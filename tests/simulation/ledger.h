@@ -25,13 +25,13 @@ class Ledger {
   Requests& requests() { return requests_; }
   // A Reserve leaves the coordinator for a worker.
   void Reserved(const v1::Reserve& reserve);
-  // An attempt is told to stop, by the coordinator or by its worker.
-  void Stopped(const worker::session::AttemptKey& key) { stopped_.insert(key); }
   // A batch was taken in, as its worker sent it.
   void EventsAccepted(const v1::EventBatch& batch);
   // A rank's events are on the coordinator's disk up to there; a worker is told so; it is told where to go
   // on.
   void EventsStored(const v1::EventAck& stored);
+  // One of them, of rank 0, goes into the trial's curve.
+  void Recorded(const std::string& trial, const v1::RankEvent& event);
   void EventsAcknowledged(const v1::EventAck& ack);
   void CursorSent(const v1::EventAck& cursor) const;
   // A rank's process starts on a slot; it ends, with so many events in its file.
@@ -72,15 +72,16 @@ class Ledger {
   void CheckAttempts(const v1::Trial& trial) const;
   void CheckCheckpoints(const v1::Trial& trial, Account& account) const;
   void CheckEvents(const v1::Trial& trial) const;
+  void CheckCurve(const v1::Trial& trial) const;
 
   std::map<std::string, int> sweeps_;        // number of trials by id
   std::map<std::string, Account> accounts_;  // by trial id
   std::map<uint64_t, Given> given_;          // by epoch
   std::vector<v1::Reserve> reserved_;        // in this round
-  std::set<worker::session::AttemptKey> stopped_;
-  std::map<RankKey, uint64_t> written_;  // events in the files of ranks that have ended
+  std::map<RankKey, uint64_t> written_;      // events in the files of ranks that have ended
   std::map<RankKey, uint64_t> stored_;
   std::map<RankKey, uint64_t> acknowledged_;
+  std::map<std::string, std::set<int64_t>> curves_;                             // steps on disk, by trial
   std::map<std::pair<std::string, int>, worker::session::AttemptKey> running_;  // by worker and slot
   Requests requests_;
   Artifacts artifacts_;

@@ -30,11 +30,13 @@ struct Options {
   std::string expected;
 };
 
-const std::map<std::string, Mutation> kMutations = {{"none", Mutation::kNone},
-                                                    {"send-before-commit", Mutation::kSendBeforeCommit},
-                                                    {"no-fence", Mutation::kNoFence},
-                                                    {"early-acks", Mutation::kEarlyAcks},
-                                                    {"no-keep", Mutation::kNoKeep}};
+const std::map<std::string, Mutation> kMutations = {
+    {"none", Mutation::kNone},
+    {"send-before-commit", Mutation::kSendBeforeCommit},
+    {"no-fence", Mutation::kNoFence},
+    {"early-acks", Mutation::kEarlyAcks},
+    {"checkpoint-before-curve", Mutation::kCheckpointBeforeCurve},
+    {"no-keep", Mutation::kNoKeep}};
 
 std::unique_ptr<Scenario> Make(const Options& options, uint64_t seed) {
   if (options.crowd) return std::make_unique<mixln::simulation::Crowd>(seed, options.mutation);

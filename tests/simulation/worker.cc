@@ -89,7 +89,6 @@ void Worker::StandStill(double seconds) {
 void Worker::ShutDown() {
   if (!up()) return;
   draining_ = true;
-  for (const auto& [key, record] : records_) ledger_.Stopped(key);
   Later(0, session::ShutDown{});
   scheduler_.After(scheduler_.Between(10, 30), [this, life = life_] {
     if (life == life_) Crash();

@@ -59,7 +59,8 @@ Agent::Agent(AgentOptions options, StateFolder state, std::string artifacts_id)
       artifacts_id_(std::move(artifacts_id)),
       preparer_({options_.prepare, state_.root() / "prepare", options_.artifacts / "data",
                  options_.data_roots, options_.hang}),
-      metrics_(std::make_shared<TrialMetrics>(options_.keep_series)) {}
+      metrics_(std::make_shared<TrialMetrics>(options_.keep_series)),
+      trash_(options_.artifacts) {}
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Open(AgentOptions options) {
   options.artifacts = fs::absolute(options.artifacts).lexically_normal();
@@ -115,6 +116,7 @@ absl::Status Agent::Execute(const session::Order& order, base::Time now,
                  [&](const session::DeleteFolders& folders) { Delete(folders.paths); },
                  [&](const session::ClaimArtifacts& claim) {
                    status = ClaimArtifacts(options_.artifacts, claim.cluster_id);
+                   if (status.ok()) trash_.Collect();  // what an earlier daemon left
                  },
                  [&](const session::KeepTerm& keep) { status = state_.KeepTerm(keep.cluster_id, keep.term); },
                  [&](const session::ShowMetrics& show) { metrics_->Show(show.visible); },
@@ -278,25 +280,19 @@ void Agent::Forget(const AttemptKey& key) {
 
 void Agent::Delete(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
-    if (auto deleted = DeleteArtifact(options_.artifacts, path); !deleted.ok())
+    const std::string name = absl::StrCat(state_.worker_id(), "-", state_.instance(), "-", ++deleted_);
+    if (auto deleted = DeleteArtifact(options_.artifacts, path, name); !deleted.ok())
       spdlog::error("{}", std::string(deleted.message()));
-  }
-  // Logs of a deleted trial's attempts go too.
-  const auto records = state_.LoadAttempts();
-  if (!records.ok()) return;
-  for (const AttemptRecord& record : *records) {
-    const std::string& trial_dir = record.reserve.trial_dir();
-    const bool deleted = std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
-      return trial_dir == path || trial_dir.rfind(path + "/", 0) == 0;
-    });
-    if (!deleted) continue;
-    const AttemptKey key = session::KeyOf(record.reserve);
-    if (const auto run = runs_.find(key); run != runs_.end()) {
-      run->second.deleted = true;
-    } else {
-      state_.RemoveAttempt(key);
+    // Logs of a deleted trial's attempts go too.
+    for (const AttemptKey& key : state_.AttemptsBelow(path)) {
+      if (const auto run = runs_.find(key); run != runs_.end()) {
+        run->second.deleted = true;
+      } else {
+        state_.RemoveAttempt(key);
+      }
     }
   }
+  trash_.Collect();
 }
 
 void Agent::FindHang(const AttemptKey& key, Run& run, base::Time now) {

@@ -22,6 +22,7 @@
 #include "worker/agent/preparer.h"
 #include "worker/agent/rank.h"
 #include "worker/agent/state_folder.h"
+#include "worker/agent/trash.h"
 #include "worker/agent/trial_metrics.h"
 #include "worker/pulse/hang.h"
 #include "worker/session/event.h"
@@ -116,6 +117,8 @@ class Agent {
   Preparer preparer_;
   std::shared_ptr<TrialMetrics> metrics_;
   std::map<session::AttemptKey, Run> runs_;
+  uint64_t deleted_ = 0;  // folders of this daemon that went into the trash
+  TrashCollector trash_;
 };
 
 }  // namespace mixln::worker::agent

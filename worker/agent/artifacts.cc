@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "base/failpoint/failpoint.h"
 #include "base/file/durable.h"
+#include "worker/agent/trash.h"
 
 namespace mixln::worker::agent {
 namespace {
@@ -109,7 +110,7 @@ absl::StatusOr<fs::path> LogPath(const fs::path& root, const std::string& trial_
   return *attempt_dir / "logs" / absl::StrCat("rank-", rank, ".log");
 }
 
-absl::Status DeleteArtifact(const fs::path& root, const std::string& relative) {
+absl::Status DeleteArtifact(const fs::path& root, const std::string& relative, const std::string& name) {
   auto path = ArtifactPath(root, relative);
   if (!path.ok()) return path.status();
   fs::path prefix = root;
@@ -121,8 +122,17 @@ absl::Status DeleteArtifact(const fs::path& root, const std::string& relative) {
           absl::StrCat("not deleting ", path->string(), ": ", prefix.string(), " is a link"));
   }
   std::error_code error(base::failpoint::Hit("worker.delete", relative), std::generic_category());
-  if (!error) fs::remove_all(*path, error);
-  if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
+  if (!error && fs::exists(*path, error)) {
+    const fs::path trash = TrashFolder(root);
+    fs::create_directory(trash, error);
+    if (fs::is_symlink(fs::symlink_status(trash, error)))
+      return absl::InvalidArgumentError(
+          absl::StrCat("not deleting ", path->string(), ": ", trash.string(), " is a link"));
+    fs::rename(*path, trash / name, error);
+  }
+  if (error == std::errc::cross_device_link) fs::remove_all(*path, error);  // a volume of its own
+  if (error && error != std::errc::no_such_file_or_directory)
+    return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
   return absl::OkStatus();
 }
 

@@ -39,8 +39,9 @@ absl::StatusOr<std::filesystem::path> AttemptDir(const std::filesystem::path& ro
 absl::StatusOr<std::filesystem::path> LogPath(const std::filesystem::path& root, const std::string& trial_dir,
                                               const v1::Fence& fence, int32_t rank);
 
-// Deletes a folder below the root; fine when it is not there. Refuses what ArtifactPath refuses, and a path
-// over a symbolic link.
-absl::Status DeleteArtifact(const std::filesystem::path& root, const std::string& relative);
+// Deletes a folder below the root by moving it into the root's trash (trash.h), as `name`; fine when it is
+// not there. Refuses what ArtifactPath refuses, and a path over a symbolic link.
+absl::Status DeleteArtifact(const std::filesystem::path& root, const std::string& relative,
+                            const std::string& name);
 
 }  // namespace mixln::worker::agent

@@ -83,6 +83,10 @@ absl::StatusOr<StateFolder> StateFolder::Open(const fs::path& root) {
   } else {
     return text.status();
   }
+  // An unreadable one is LoadAttempts' to tell.
+  if (const auto records = state.LoadAttempts(); records.ok()) {
+    for (const AttemptRecord& record : *records) state.Note(record);
+  }
   ++state.instance_;
   if (auto written = state.Write(); !written.ok()) return written;
   return state;
@@ -106,7 +110,11 @@ fs::path StateFolder::AttemptFolder(const session::AttemptKey& key) const {
   return root_ / "attempts" / key.trial_id / absl::StrCat(key.term, "-", key.epoch);
 }
 
-absl::Status StateFolder::KeepAttempt(const AttemptRecord& record) const {
+void StateFolder::Note(const AttemptRecord& record) {
+  attempts_[session::KeyOf(record.reserve)] = {.trial_dir = record.reserve.trial_dir(), .over = record.over};
+}
+
+absl::Status StateFolder::KeepAttempt(const AttemptRecord& record) {
   if (!IsPlainName(record.reserve.trial_id()))
     return absl::InvalidArgumentError(
         absl::StrCat("\"", record.reserve.trial_id(), "\" cannot be a trial's id"));
@@ -122,6 +130,7 @@ absl::Status StateFolder::KeepAttempt(const AttemptRecord& record) const {
     value["stop"] = {{"mode", static_cast<int>(record.stop->mode)},
                      {"origin", static_cast<int>(record.stop->origin)},
                      {"reason", record.stop->reason}};
+  Note(record);
   return base::WriteFileDurably(folder / "attempt.json", value.dump(2) + "\n");
 }
 
@@ -144,18 +153,26 @@ absl::StatusOr<std::vector<AttemptRecord>> StateFolder::LoadAttempts() const {
   return records;
 }
 
-void StateFolder::RemoveOldAttempts(size_t keep) const {
-  auto records = LoadAttempts();
-  if (!records.ok()) return;
-  std::erase_if(*records, [](const AttemptRecord& record) { return !record.over; });
-  // Epochs grow over the whole cluster, so they are an order in time.
-  std::sort(records->begin(), records->end(), [](const AttemptRecord& a, const AttemptRecord& b) {
-    return a.reserve.fence().epoch() > b.reserve.fence().epoch();
-  });
-  for (size_t i = keep; i < records->size(); ++i) RemoveAttempt(session::KeyOf((*records)[i].reserve));
+std::vector<session::AttemptKey> StateFolder::AttemptsBelow(const std::string& path) const {
+  std::vector<session::AttemptKey> keys;
+  for (const auto& [key, attempt] : attempts_) {
+    if (attempt.trial_dir == path || attempt.trial_dir.rfind(path + "/", 0) == 0) keys.push_back(key);
+  }
+  return keys;
 }
 
-void StateFolder::RemoveAttempt(const session::AttemptKey& key) const {
+void StateFolder::RemoveOldAttempts(size_t keep) {
+  std::vector<session::AttemptKey> over;
+  for (const auto& [key, attempt] : attempts_) {
+    if (attempt.over) over.push_back(key);
+  }
+  // Epochs grow over the whole cluster, so they are an order in time.
+  std::sort(over.begin(), over.end(), [](const auto& a, const auto& b) { return a.epoch > b.epoch; });
+  for (size_t i = keep; i < over.size(); ++i) RemoveAttempt(over[i]);
+}
+
+void StateFolder::RemoveAttempt(const session::AttemptKey& key) {
+  attempts_.erase(key);
   const fs::path folder = AttemptFolder(key);
   std::error_code ignored;
   fs::remove_all(folder, ignored);

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,18 +43,27 @@ class StateFolder {
 
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path AttemptFolder(const session::AttemptKey& key) const;
-  absl::Status KeepAttempt(const AttemptRecord& record) const;
+  absl::Status KeepAttempt(const AttemptRecord& record);
   // All attempts; an unreadable record is an error, because a rank may live below it.
   absl::StatusOr<std::vector<AttemptRecord>> LoadAttempts() const;
+  // The attempts of trials whose folder below the artifacts root is `path`, or lies below it.
+  std::vector<session::AttemptKey> AttemptsBelow(const std::string& path) const;
   // Removes an attempt's folder, and the trial's with its last one.
-  void RemoveAttempt(const session::AttemptKey& key) const;
+  void RemoveAttempt(const session::AttemptKey& key);
   // Removes all but the newest `keep` attempts that are over.
-  void RemoveOldAttempts(size_t keep) const;
+  void RemoveOldAttempts(size_t keep);
 
  private:
   StateFolder(std::filesystem::path root, base::LockFile lock)
       : root_(std::move(root)), lock_(std::move(lock)) {}
   absl::Status Write() const;
+  void Note(const AttemptRecord& record);
+
+  // What is asked of all records without reading them again.
+  struct Noted {
+    std::string trial_dir;
+    bool over = false;
+  };
 
   std::filesystem::path root_;
   base::LockFile lock_;
@@ -61,6 +71,7 @@ class StateFolder {
   std::string cluster_id_;
   uint64_t instance_ = 0;
   uint64_t highest_term_ = 0;
+  std::map<session::AttemptKey, Noted> attempts_;
 };
 
 // Whether a name from the coordinator may be part of a path: letters, digits, '.', '_' and '-', no leading

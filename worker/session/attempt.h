@@ -73,7 +73,6 @@ struct Attempt {
   std::map<int32_t, RankProgress> ranks;
   std::optional<StopRequest> stop;
   std::optional<RankEnd> first_failure;  // the one that says why the attempt failed
-  std::optional<base::Time> acks_until;  // a stopped attempt waits no longer for acknowledgements
   RankEnd end;                           // ENDED: how
   uint64_t confirming_heartbeat =
       0;  // ENDED: its answer proves that the report arrived; 0: not reported on this stream

@@ -92,7 +92,7 @@ Output Session::Step(const Event& event, base::Time now) {
           [&](const Tick&) { OnTick(now); },
       },
       event);
-  Settle(now);
+  Settle();
   return std::move(out_);
 }
 
@@ -118,10 +118,7 @@ void Session::OnDisconnected() {
   welcomed_ = false;
   unanswered_.clear();
   refused_.clear();
-  for (auto& [key, attempt] : attempts_) {
-    attempt.confirming_heartbeat = 0;
-    attempt.acks_until.reset();
-  }
+  for (auto& [key, attempt] : attempts_) attempt.confirming_heartbeat = 0;
 }
 
 void Session::OnMessage(const v1::CoordinatorMessage& message, base::Time now) {
@@ -266,7 +263,8 @@ void Session::OnStop(const v1::Stop& stop) {
     return;  // said before, and said again with the next heartbeat
   const v1::StopMode mode =
       stop.mode() == v1::STOP_MODE_CHECKPOINT ? v1::STOP_MODE_CHECKPOINT : v1::STOP_MODE_NOW;
-  RequestStop(*attempt, {mode, StopOrigin::kCoordinator, stop.reason()});
+  RequestStop(*attempt,
+              {mode, stop.fenced() ? StopOrigin::kFenced : StopOrigin::kCoordinator, stop.reason()});
 }
 
 void Session::OnEventAck(const v1::EventAck& ack) {
@@ -327,7 +325,7 @@ void Session::OnEventsRead(const EventsRead& read) {
   batch.set_rank(read.rank);
   const bool full = batch.events_size() >= options_.batch_events;
   *out_.messages.emplace_back().mutable_events() = std::move(batch);
-  if (full && progress.sent - progress.acknowledged < options_.window_events)
+  if (full && progress.sent - progress.acknowledged < Window())
     out_.orders.push_back(ReadEvents{read.key, read.rank, progress.sent, options_.batch_events});
 }
 

@@ -12,9 +12,9 @@
 // series are hidden
 //   until reconciled, and those of an attempt that the coordinator does not keep stay away; ranks train on,
 //   and are stopped with a checkpoint after orphan_grace.
-// - ENDED is said only when every rank here is gone, its slots are free, and its events are acknowledged. (A
-// stopped attempt
-//   waits for acknowledgements for `ack_patience` only: a coordinator acknowledges nothing of a fenced one.)
+// - ENDED is said only when every rank here is gone, its slots are free, and its events are acknowledged,
+// unless
+//   the attempt is fenced: nothing of it is acknowledged.
 #pragma once
 
 #include <cstdint>
@@ -36,9 +36,8 @@ struct Options {
   std::string cluster_id;     // served by earlier daemons with this state folder; empty: none
   uint64_t highest_term = 0;  // seen by them
   base::Duration orphan_grace = base::Seconds(1800);
-  base::Duration ack_patience = base::Seconds(5);  // of connected time
-  int batch_events = 256;                          // events in one batch at most
-  uint64_t window_events = 2048;                   // unacknowledged events of one rank at most
+  int batch_events = 256;         // events in one batch at most
+  uint64_t window_events = 4096;  // unacknowledged events of all ranks here at most, and a batch each
 };
 
 class Session {
@@ -77,11 +76,13 @@ class Session {
   void StopAll(const StopRequest& stop);
   void Report(Attempt& attempt);
   void SendHeartbeat(base::Time now);
+  // How many events of each rank may be unacknowledged: what waits on the coordinator's side is bounded.
+  uint64_t Window() const;
   void ReadMore(const AttemptKey& key, const Attempt& attempt);
   // Moves every attempt as far as what is known allows.
-  void Settle(base::Time now);
+  void Settle();
   void SettleStarting(const AttemptKey& key, Attempt& attempt);
-  void SettleRunning(Attempt& attempt, base::Time now);
+  void SettleRunning(Attempt& attempt);
   void End(Attempt& attempt, RankEnd end);
   void Refuse(const AttemptKey& key, RankEnd end);
   void Show(bool visible);

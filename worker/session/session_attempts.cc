@@ -87,21 +87,28 @@ void Session::Show(bool visible) {
   out_.orders.push_back(ShowMetrics{visible});
 }
 
+uint64_t Session::Window() const {
+  size_t ranks = 0;
+  for (const auto& [key, attempt] : attempts_) ranks += attempt.ranks.size();
+  return std::max<uint64_t>(static_cast<uint64_t>(options_.batch_events),
+                            options_.window_events / std::max<size_t>(ranks, 1));
+}
+
 void Session::ReadMore(const AttemptKey& key, const Attempt& attempt) {
   if (!attempt.started || attempt.phase == v1::ATTEMPT_PHASE_ENDED) return;
   if (attempt.stop && attempt.stop->origin == StopOrigin::kFenced) return;
   for (const auto& [rank, progress] : attempt.ranks) {
     if (progress.end && progress.sent >= progress.last_sequence) continue;
-    if (progress.sent - progress.acknowledged >= options_.window_events) continue;
+    if (progress.sent - progress.acknowledged >= Window()) continue;
     out_.orders.push_back(ReadEvents{key, rank, progress.sent, options_.batch_events});
   }
 }
 
-void Session::Settle(base::Time now) {
+void Session::Settle() {
   for (auto& [key, attempt] : attempts_) {
     if (attempt.phase == v1::ATTEMPT_PHASE_ENDED) continue;
     if (attempt.started) {
-      SettleRunning(attempt, now);
+      SettleRunning(attempt);
     } else {
       SettleStarting(key, attempt);
     }
@@ -126,12 +133,10 @@ void Session::SettleStarting(const AttemptKey& key, Attempt& attempt) {
   }
 }
 
-void Session::SettleRunning(Attempt& attempt, base::Time now) {
+void Session::SettleRunning(Attempt& attempt) {
   if (!AllRanksEnded(attempt)) return;
   const bool fenced = attempt.stop && attempt.stop->origin == StopOrigin::kFenced;
-  if (attempt.stop && welcomed_ && !attempt.acks_until) attempt.acks_until = now + options_.ack_patience;
-  const bool waited_enough = attempt.acks_until && now >= *attempt.acks_until;
-  if (fenced || waited_enough || AllEventsAcknowledged(attempt)) End(attempt, EndOf(attempt));
+  if (fenced || AllEventsAcknowledged(attempt)) End(attempt, EndOf(attempt));
 }
 
 std::string Session::HolderOfSlots(const AttemptKey& key, const Attempt& attempt) const {

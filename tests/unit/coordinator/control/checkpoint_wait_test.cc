@@ -67,6 +67,21 @@ TEST_F(CheckpointWait, ThenItStartsAnewAndSaysWhy) {
       "its checkpoint of step 5 is in the artifacts folder of host-a, where it found no free slots for 60 s");
 }
 
+// Its curve begins anew, too: with the old checkpoint a later attempt would leave out the steps before it.
+TEST_F(CheckpointWait, OnceItHasStartedAnewTheOldCheckpointCountsNoMore) {
+  PassUntilItHasWaited();
+  c.RunOn("b", "s-0");
+  EXPECT_FALSE(c.Trial("s-0").checkpoints().empty()) << "nothing is lost before it trains";
+  v1::RankEvent started;
+  started.mutable_started()->set_resume_step(0);
+  c.Happen(c.Batch("b", "s-0", {started}));
+  EXPECT_THAT(c.Trial("s-0").checkpoints(), IsEmpty());
+  EXPECT_TRUE(c.last.changes.trials.contains("s-0"));
+  c.Connect(Hello("a", "one", 2));
+  c.Fail("b", "s-0", v1::FAILURE_CAUSE_WORKER_LOST);
+  EXPECT_EQ(c.LastAttempt("s-0").resume_from(), "");
+}
+
 TEST_F(CheckpointWait, ACheckpointOfTheNewAttemptIsWhereItGoesOnFrom) {
   PassUntilItHasWaited();
   c.RunOn("b", "s-0");

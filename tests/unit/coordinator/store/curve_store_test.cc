@@ -207,6 +207,17 @@ TEST_F(CurveStoreTest, TheEndOfAnAttemptDoesNotWaitForTheNextCommit) {
   EXPECT_EQ(stored.get_future().get(), 2U);
 }
 
+TEST_F(CurveStoreTest, InAHurryNothingWaitsForTheNextCommit) {
+  Open({.commit_seconds = 3600});
+  std::promise<uint64_t> stored;
+  ASSERT_TRUE(
+      store_->Append(Rank(1).Started(0).Take(), [&](uint64_t cursor) { stored.set_value(cursor); }).ok());
+  auto done = stored.get_future();
+  EXPECT_EQ(done.wait_for(std::chrono::milliseconds(0)), std::future_status::timeout);
+  store_->Hurry();
+  EXPECT_EQ(done.get(), 1u);
+}
+
 TEST_F(CurveStoreTest, ClosingCommitsWhatIsQueued) {
   Open({.commit_seconds = 3600});
   ASSERT_TRUE(store_->Append(Rank(1).Started(0).Step(1, 5).Take(), [](uint64_t) {}).ok());

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "agent_host.h"
+#include "worker/agent/trash.h"
 
 namespace mixln::worker::agent {
 namespace {
@@ -68,10 +69,12 @@ TEST(Artifacts, DeletesWhatItIsToldAndNothingElse) {
   const TemporaryFolder folder;
   fs::create_directories(folder / "trials/a/0");
   fs::create_directories(folder / "trials/b/0");
-  EXPECT_TRUE(DeleteArtifact(folder.path(), "trials/a").ok());
+  EXPECT_TRUE(DeleteArtifact(folder.path(), "trials/a", "1").ok());
   EXPECT_FALSE(fs::exists(folder / "trials/a"));
+  EXPECT_TRUE(fs::exists(TrashFolder(folder.path()) / "1/0"));
   EXPECT_TRUE(fs::exists(folder / "trials/b/0"));
-  EXPECT_TRUE(DeleteArtifact(folder.path(), "trials/a").ok()) << "again";
+  EXPECT_TRUE(DeleteArtifact(folder.path(), "trials/a", "2").ok()) << "again";
+  EXPECT_FALSE(fs::exists(TrashFolder(folder.path()) / "2"));
 }
 
 TEST(Artifacts, NeverDeletesOutsideItsRoot) {
@@ -81,8 +84,8 @@ TEST(Artifacts, NeverDeletesOutsideItsRoot) {
   fs::create_directory_symlink(folder / "precious", folder / "root/trials/link");
   for (const std::string path :
        {"../precious", "trials/../../precious", "", ".", "/", "trials/link", "trials/link/x", "trials//"})
-    EXPECT_FALSE(DeleteArtifact(folder / "root", path).ok()) << path;
-  EXPECT_FALSE(DeleteArtifact(folder / "root", (folder / "precious").string()).ok());
+    EXPECT_FALSE(DeleteArtifact(folder / "root", path, "1").ok()) << path;
+  EXPECT_FALSE(DeleteArtifact(folder / "root", (folder / "precious").string(), "1").ok());
   EXPECT_TRUE(fs::exists(folder / "precious"));
   EXPECT_TRUE(fs::exists(folder / "root/trials"));
 }

@@ -179,13 +179,25 @@ TEST_F(WorkerSession, AnAnswerForTheLeaseAloneConfirmsNoEnd) {
   EXPECT_TRUE(Ended(Connect({Key(1)})));
 }
 
-TEST_F(WorkerSession, AStoppedAttemptDoesNotWaitForeverForAcknowledgements) {
+TEST_F(WorkerSession, AStoppedAttemptWaitsForItsEventsAsAnyOther) {
   Connect();
   Run(Key(1));
   EXPECT_EQ(Ordered<StopRanks>(SayStop(Key(1)))->stop.mode, v1::STOP_MODE_CHECKPOINT);
   EXPECT_FALSE(Ended(RankEnds(Key(1), v1::ATTEMPT_OUTCOME_STOPPED, 4)));
-  EXPECT_FALSE(Ended(After(4.9)));
-  EXPECT_EQ(Ended(After(0.2))->outcome(), v1::ATTEMPT_OUTCOME_STOPPED);
+  EXPECT_FALSE(Ended(After(7)));
+  EXPECT_EQ(Ended(SayEventAck(Key(1), 4))->outcome(), v1::ATTEMPT_OUTCOME_STOPPED);
+}
+
+TEST_F(WorkerSession, AnAttemptThatTheCoordinatorCallsFencedWaitsForNoAcknowledgement) {
+  Connect();
+  Run(Key(1));
+  EXPECT_EQ(Ordered<StopRanks>(SayStop(Key(1)))->stop.mode, v1::STOP_MODE_CHECKPOINT);
+  EXPECT_FALSE(Ended(RankEnds(Key(1), v1::ATTEMPT_OUTCOME_STOPPED, 4)));
+  v1::CoordinatorMessage message;
+  Name(*message.mutable_stop(), Key(1));
+  message.mutable_stop()->set_mode(v1::STOP_MODE_NOW);
+  message.mutable_stop()->set_fenced(true);
+  EXPECT_EQ(Ended(Say(message))->outcome(), v1::ATTEMPT_OUTCOME_STOPPED);
 }
 
 TEST_F(WorkerSession, AStopMayBecomeStricterButNotMilder) {
@@ -282,10 +294,20 @@ TEST_F(WorkerSession, StopsReadingWhenTooMuchIsUnacknowledged) {
   Run(Key(1));
   const Output output = Do(Read(Key(1), 1, 256));
   EXPECT_EQ(Ordered<ReadEvents>(output)->after, 256u) << "a full batch asks for more at once";
-  Do(Read(Key(1), 257, 2048));
+  Do(Read(Key(1), 257, 4096));
   EXPECT_EQ(Ordered<ReadEvents>(After(0.1)), nullptr);
   SayEventAck(Key(1), 1000);
-  EXPECT_EQ(Ordered<ReadEvents>(After(0.1))->after, 2048u);
+  EXPECT_EQ(Ordered<ReadEvents>(After(0.1))->after, 4096u);
+}
+
+TEST_F(WorkerSession, RanksShareWhatMayBeUnacknowledged) {
+  Connect();
+  Run(Key(1));
+  Run(Key(2, "s-1"), {1});
+  Do(Read(Key(1), 1, 2048));
+  const Output output = After(0.1);
+  ASSERT_NE(Ordered<ReadEvents>(output), nullptr);
+  EXPECT_EQ(Ordered<ReadEvents>(output)->key, Key(2, "s-1")) << "the first has its half";
 }
 
 TEST_F(WorkerSession, AnAdoptedAttemptIsInTheHelloAndItsEndIsReported) {
