@@ -27,7 +27,7 @@ int Weight(const RankEnd& end) {
 
 }  // namespace
 
-Session::Session(Options options, base::Time now) : options_(std::move(options)), answered_(now) {}
+Session::Session(Options options, base::Time now) : options_(std::move(options)), answered_(now), ticked_(now) {}
 
 bool Session::HasLease(base::Time now) const {
   return now < answered_ + lease_;
@@ -330,12 +330,14 @@ void Session::OnEventsRead(const EventsRead& read) {
 }
 
 void Session::OnTick(base::Time now) {
+  // Its machine was suspended, say: it could reach nobody meanwhile, and has all of its time to do so.
+  if (now - std::exchange(ticked_, now) > lease_ / 2) stood_still_until_ = now;
   if (!HasLease(now)) Show(false);
   if (welcomed_ && !HasLease(now))
     out_.close_reason = "no heartbeat was answered for as long as the lease lasts";
   if (!welcomed_ && connected_ && now > hello_sent_ + lease_)
     out_.close_reason = "the coordinator did not answer the hello";
-  if (!welcomed_ && now > answered_ + options_.orphan_grace)
+  if (!welcomed_ && now > std::max(answered_, stood_still_until_) + options_.orphan_grace)
     StopAll(
         {v1::STOP_MODE_CHECKPOINT, StopOrigin::kOrphaned, "no coordinator could be reached for too long"});
   // Nothing is said on a stream that is left: a heartbeat proves that what came before it was heard.

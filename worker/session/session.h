@@ -97,6 +97,8 @@ class Session {
   bool metrics_visible_ = true;
   base::Time answered_;  // send time of the last message that the coordinator answered
   base::Time hello_sent_;
+  base::Time ticked_;             // when a tick came last
+  base::Time stood_still_until_;  // no tick came before it, for half a lease or longer
   base::Duration heartbeat_interval_ = base::Seconds(2);
   base::Duration lease_ = base::Seconds(8);
   uint64_t heartbeat_sequence_ = 0;

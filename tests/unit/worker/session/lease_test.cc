@@ -91,13 +91,23 @@ TEST_F(WorkerSession, StopsOrphanedRanksWithACheckpointAndHandsTheAttemptBack) {
   Connect();
   Run(Key(1));
   Do(Disconnected{});
-  EXPECT_EQ(Ordered<StopRanks>(After(1799)), nullptr);
+  for (int second = 0; second < 1799; ++second) EXPECT_EQ(Ordered<StopRanks>(After(1)), nullptr);
   const Output output = After(2);
   ASSERT_NE(Ordered<StopRanks>(output), nullptr);
   EXPECT_EQ(Ordered<StopRanks>(output)->stop.mode, v1::STOP_MODE_CHECKPOINT);
   EXPECT_EQ(Ordered<StopRanks>(After(1)), nullptr) << "once";
   RankEnds(Key(1), v1::ATTEMPT_OUTCOME_STOPPED);
   EXPECT_EQ(Ended(Connect({Key(1)}))->cause(), v1::FAILURE_CAUSE_PREEMPTED);
+}
+
+// As when its machine was suspended for an hour.
+TEST_F(WorkerSession, AfterAStandstillRanksAreNoOrphansBeforeAllOfTheirGraceIsOver) {
+  Connect();
+  Run(Key(1));
+  EXPECT_FALSE(After(3600).close_reason.empty());
+  Do(Disconnected{});
+  for (int second = 0; second < 1799; ++second) EXPECT_EQ(Ordered<StopRanks>(After(1)), nullptr);
+  EXPECT_NE(Ordered<StopRanks>(After(2)), nullptr);
 }
 
 }  // namespace
