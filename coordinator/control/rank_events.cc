@@ -93,7 +93,8 @@ void Take(Context& context, const LivePart& part, const std::string& worker_id, 
       progress.set_unigram_perplexity(event.started().unigram_perplexity());
       progress.set_step(event.started().resume_step());
       progress.clear_phase();
-      DropSupersededCheckpoints(context, *part.trial, event.started().resume_step(), worker_id);
+      DropSupersededCheckpoints(context, *part.trial, *part.attempt, event.started().resume_step(),
+                                worker_id);
       MarkTrial(context, *part.trial);
       break;
     case v1::RankEvent::kStepDone: TakeStep(context, *part.trial, event); break;

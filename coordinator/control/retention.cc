@@ -25,15 +25,24 @@ std::set<std::string> NeededOf(const state::State& state, const std::vector<std:
   return needed;
 }
 
-// A worker that sees the checkpoint: `worker_id` unless that is known not to.
-const std::string& DeleterOf(const state::State& state, const v1::Checkpoint& checkpoint,
-                             const std::string& worker_id) {
+// A connected worker that sees the checkpoint, `worker_id` unless that is known not to; empty: there is none.
+std::string DeleterOf(const state::State& state, const v1::Checkpoint& checkpoint,
+                      const std::string& worker_id) {
   const std::string& artifacts = checkpoint.artifacts_id();
   if (artifacts.empty() || state.workers.at(worker_id).worker.artifacts_id() == artifacts) return worker_id;
   for (const auto& [id, record] : state.workers) {
     if (record.session != 0 && record.worker.artifacts_id() == artifacts) return id;
   }
-  return worker_id;
+  return "";
+}
+
+// Workers that are away and see the checkpoint are told to delete it when they come back.
+void DeleteLater(Context& context, const v1::Checkpoint& checkpoint) {
+  for (auto& [id, record] : context.state.workers) {
+    if (record.worker.artifacts_id() != checkpoint.artifacts_id()) continue;
+    record.deletions.insert(checkpoint.path());
+    context.decision.changes.workers.insert(id);
+  }
 }
 
 // Drops those checkpoints of the trial's row, and has the files of those that are its own deleted.
@@ -47,8 +56,14 @@ void DropCheckpoints(Context& context, v1::Trial& trial, const std::string& work
       ++it;
       continue;
     }
-    if (absl::StartsWith(it->path(), own))
-      messages[DeleterOf(context.state, *it, worker_id)].mutable_delete_()->add_paths(it->path());
+    if (absl::StartsWith(it->path(), own)) {
+      const std::string deleter = DeleterOf(context.state, *it, worker_id);
+      if (deleter.empty()) {
+        DeleteLater(context, *it);
+      } else {
+        messages[deleter].mutable_delete_()->add_paths(it->path());
+      }
+    }
     it = checkpoints.erase(it);
   }
   for (auto& [deleter, message] : messages) Send(context, deleter, std::move(message));
@@ -56,11 +71,13 @@ void DropCheckpoints(Context& context, v1::Trial& trial, const std::string& work
 
 }  // namespace
 
-void DropSupersededCheckpoints(Context& context, v1::Trial& trial, int64_t step,
+void DropSupersededCheckpoints(Context& context, v1::Trial& trial, const v1::Attempt& attempt, int64_t step,
                                const std::string& worker_id) {
   std::set<std::string> superseded;
   for (const v1::Checkpoint& checkpoint : trial.checkpoints()) {
-    if (!checkpoint.bad() && checkpoint.step() > step) superseded.insert(checkpoint.path());
+    // Its own stay: metrics.db may have been lost, and it says everything again from its start.
+    if (state::SameFence(checkpoint.fence(), attempt.fence()) || checkpoint.bad()) continue;
+    if (checkpoint.step() > step) superseded.insert(checkpoint.path());
   }
   DropCheckpoints(context, trial, worker_id, superseded);
 }
@@ -81,7 +98,7 @@ void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::str
 
 namespace {
 
-constexpr int kMostPaths = 1000;  // in one message
+constexpr int kMostPaths = 100;  // in one message: a worker moves them all before its next heartbeat
 
 bool IsOver(const Context& context, const v1::Sweep& sweep, const v1::Trial& trial) {
   if (!state::IsTerminal(trial.state()) || trial.attempts().empty()) return false;

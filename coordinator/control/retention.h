@@ -14,7 +14,7 @@ void DeleteSurplusCheckpoints(Context& context, v1::Trial& trial, const std::str
 // An attempt has started at `step`, and with that the curve of all later ones is gone: checkpoints of them
 // are no longer what the trial can go on from, and are deleted. (It began anew, as no worker that sees them
 // was there.)
-void DropSupersededCheckpoints(Context& context, v1::Trial& trial, int64_t step,
+void DropSupersededCheckpoints(Context& context, v1::Trial& trial, const v1::Attempt& attempt, int64_t step,
                                const std::string& worker_id);
 
 // Has the folders of trials deleted that ended longer ago than their sweep's retention.seconds_after_end: the

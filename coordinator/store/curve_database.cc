@@ -198,6 +198,7 @@ v1::Curve CurveDatabase::Read(const std::string& trial_id, const std::string& me
 }
 
 void CurveDatabase::Forget() {
+  put_.reset();  // it may have failed, and would say so again
   trials_.clear();
   metrics_.clear();
 }

@@ -1,5 +1,6 @@
 #include "services/coordinatord/event_intake.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -7,7 +8,13 @@
 namespace mixln::services::coordinatord {
 namespace {
 
-constexpr size_t kMostWaiting = 4096;  // events: a few megabytes
+// Events. More than a worker has unacknowledged, so that its heartbeats never wait behind them.
+constexpr size_t kMostWaiting = 4096;
+
+// One without events counts, too.
+size_t CountOf(const v1::EventBatch& batch) {
+  return static_cast<size_t>(std::max(batch.events_size(), 1));
+}
 
 bool BeginsWithCheckpoint(const v1::EventBatch& batch) {
   return !batch.events().empty() && batch.events(0).has_checkpoint_done();
@@ -32,7 +39,7 @@ void EventIntake::Add(v1::EventBatch batch, std::function<void()> admitted) {
     const std::lock_guard lock(mutex_);
     if (stopped_) return;
     for (v1::EventBatch& piece : Cut(std::move(batch))) {
-      waiting_events_ += static_cast<size_t>(piece.events_size());
+      waiting_events_ += CountOf(piece);
       waiting_.push_back(std::move(piece));
     }
     if (waiting_events_ > kMostWaiting) admitted_ = std::exchange(admitted, nullptr);
@@ -57,9 +64,12 @@ void EventIntake::Next() {
     if (unstored_ == 0 || !BeginsWithCheckpoint(waiting_.front())) {
       batch = std::move(waiting_.front());
       waiting_.pop_front();
-      waiting_events_ -= static_cast<size_t>(batch->events_size());
+      waiting_events_ -= CountOf(*batch);
       if (waiting_events_ <= kMostWaiting) admitted = std::exchange(admitted_, nullptr);
       taking_ = true;
+      hurried_ = false;
+    } else if (std::exchange(hurried_, true)) {
+      return;
     }
   }
   if (!batch) return effects_.hurry();
@@ -79,6 +89,7 @@ void EventIntake::Taken(v1::EventBatch batch, bool taken) {
   {
     const std::lock_guard lock(mutex_);
     taking_ = false;
+    hurried_ = false;
   }
   Next();
 }

@@ -49,6 +49,7 @@ class EventIntake : public std::enable_shared_from_this<EventIntake> {
   size_t waiting_events_ = 0;
   std::function<void()> admitted_;  // of a batch that waits for room
   bool taking_ = false;             // the core has a batch
+  bool hurried_ = false;            // for the checkpoint in front
   int64_t unstored_ = 0;            // batches that the curve store has
   bool stopped_ = false;
 };

@@ -1,6 +1,7 @@
-// One worker's stream. It reads one message, gives it to the loop, and reads the next once that is answered,
-// so a worker never has more than one event in the loop's queue; what it is to be told waits in a bounded
-// outbox. What ranks say waits aside (EventIntake), and is acknowledged once it is on disk.
+// One worker's stream. It reads one message, gives it to the loop, and reads the next once that is answered;
+// what ranks say waits aside meanwhile (EventIntake), a batch of it in the loop at a time, and is
+// acknowledged once it is on disk. So a worker never has more than two events in the loop's queue. What it is
+// to be told waits in a bounded outbox.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -60,7 +60,7 @@ Agent::Agent(AgentOptions options, StateFolder state, std::string artifacts_id)
       preparer_({options_.prepare, state_.root() / "prepare", options_.artifacts / "data",
                  options_.data_roots, options_.hang}),
       metrics_(std::make_shared<TrialMetrics>(options_.keep_series)),
-      trash_(options_.artifacts) {}
+      trash_(options_.artifacts, state_.worker_id()) {}
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Open(AgentOptions options) {
   options.artifacts = fs::absolute(options.artifacts).lexically_normal();

@@ -1,6 +1,7 @@
 // Carries out what the session orders on this machine, and tells it what happens here: data preparation,
-// ranks, their events and logs, metrics, deletions. It never blocks for long and has no thread of its own:
-// the daemon's loop calls Poll about ten times a second, or when one of Fds() is readable.
+// ranks, their events and logs, metrics, deletions. It never blocks for long and has no thread but the
+// one that empties the trash: the daemon's loop calls Poll about ten times a second, or when one of Fds() is
+// readable.
 //
 // It promises: what it must know after a crash is on disk before it is done. A daemon that is killed leaves
 // its ranks running, and the next one adopts them (design promise 7).

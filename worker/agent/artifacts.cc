@@ -121,18 +121,18 @@ absl::Status DeleteArtifact(const fs::path& root, const std::string& relative, c
       return absl::InvalidArgumentError(
           absl::StrCat("not deleting ", path->string(), ": ", prefix.string(), " is a link"));
   }
+  const fs::path trash = TrashFolder(root);
   std::error_code error(base::failpoint::Hit("worker.delete", relative), std::generic_category());
-  if (!error && fs::exists(*path, error)) {
-    const fs::path trash = TrashFolder(root);
-    fs::create_directory(trash, error);
-    if (fs::is_symlink(fs::symlink_status(trash, error)))
-      return absl::InvalidArgumentError(
-          absl::StrCat("not deleting ", path->string(), ": ", trash.string(), " is a link"));
-    fs::rename(*path, trash / name, error);
-  }
-  if (error == std::errc::cross_device_link) fs::remove_all(*path, error);  // a volume of its own
-  if (error && error != std::errc::no_such_file_or_directory)
-    return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
+  if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
+  if (!fs::exists(fs::symlink_status(*path, error))) return absl::OkStatus();
+  fs::create_directory(trash, error);
+  if (fs::is_symlink(fs::symlink_status(trash, error)))
+    return absl::InvalidArgumentError(
+        absl::StrCat("not deleting ", path->string(), ": ", trash.string(), " is a link"));
+  fs::rename(*path, trash / name, error);
+  // There is no room for the trash itself, say, or the folder is a volume of its own.
+  if (error) fs::remove_all(*path, error);
+  if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
   return absl::OkStatus();
 }
 

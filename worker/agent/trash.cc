@@ -2,27 +2,41 @@
 
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace mixln::worker::agent {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Removes a folder from its leaves on, as far as it comes until it is to stop. Another worker may be at it,
-// too.
-void Remove(const fs::path& path, const std::stop_token& stop) {
+// Somebody else removed it: ESTALE is how NFS says so.
+bool IsGone(const std::error_code& error) {
+  return error == std::errc::no_such_file_or_directory ||
+         error == std::error_code(ESTALE, std::generic_category());
+}
+
+std::vector<fs::path> Entries(const fs::path& folder, std::error_code& error) {
+  std::vector<fs::path> entries;
+  for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator();
+       it.increment(error))
+    entries.push_back(it->path());
+  return entries;
+}
+
+// Removes a file or a folder from its leaves on; CANCELED when it is to stop.
+std::error_code Remove(const fs::path& path, const std::stop_token& stop) {
+  if (stop.stop_requested()) return std::make_error_code(std::errc::operation_canceled);
   std::error_code error;
   if (fs::is_directory(fs::symlink_status(path, error))) {
-    for (const auto& entry : fs::directory_iterator(path, error)) {
-      if (stop.stop_requested()) return;
-      Remove(entry.path(), stop);
+    for (const fs::path& entry : Entries(path, error)) {
+      if (const std::error_code failed = Remove(entry, stop)) return failed;
     }
   }
-  fs::remove(path, error);
-  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::directory_not_empty)
-    spdlog::warn("cannot remove {} from the trash: {}; the next daemon tries again", path.string(),
-                 error.message());
+  if (!error) fs::remove(path, error);
+  return IsGone(error) ? std::error_code() : error;
 }
 
 }  // namespace
@@ -31,8 +45,10 @@ fs::path TrashFolder(const fs::path& artifacts_root) {
   return artifacts_root / ".mixln-trash";
 }
 
-TrashCollector::TrashCollector(const fs::path& artifacts_root)
-    : folder_(TrashFolder(artifacts_root)), thread_([this](const std::stop_token& stop) { Run(stop); }) {}
+TrashCollector::TrashCollector(const fs::path& artifacts_root, std::string own)
+    : folder_(TrashFolder(artifacts_root)),
+      own_(std::move(own)),
+      thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
 void TrashCollector::Collect() {
   {
@@ -49,12 +65,23 @@ void TrashCollector::Run(const std::stop_token& stop) {
       if (!wake_.wait(lock, stop, [this] { return wanted_; })) return;
       wanted_ = false;
     }
-    std::error_code nothing_there;
-    if (!fs::is_directory(fs::symlink_status(folder_, nothing_there))) continue;
-    for (const auto& entry : fs::directory_iterator(folder_, nothing_there)) {
-      if (stop.stop_requested()) return;
-      Remove(entry.path(), stop);
-    }
+    Empty(stop);
+  }
+}
+
+void TrashCollector::Empty(const std::stop_token& stop) {
+  std::error_code error;
+  if (!fs::is_directory(fs::symlink_status(folder_, error))) return;
+  const bool all = std::exchange(first_, false);
+  for (const fs::path& entry : Entries(folder_, error)) {
+    const std::string name = entry.filename();
+    if ((!all && name.rfind(own_, 0) != 0) || stuck_.contains(name)) continue;
+    const std::error_code failed = Remove(entry, stop);
+    if (stop.stop_requested()) return;
+    // A rank that lives on may have written into it: the next time it goes.
+    if (!failed || failed == std::errc::directory_not_empty) continue;
+    stuck_.insert(name);
+    spdlog::warn("cannot remove {}: {}; it is left to the next daemon", entry.string(), failed.message());
   }
 }
 

@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 
-#include "base/time/time.h"
 #include "mixln/v1/session.pb.h"
 
 namespace mixln::worker::session {

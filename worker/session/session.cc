@@ -27,7 +27,8 @@ int Weight(const RankEnd& end) {
 
 }  // namespace
 
-Session::Session(Options options, base::Time now) : options_(std::move(options)), answered_(now), ticked_(now) {}
+Session::Session(Options options, base::Time now)
+    : options_(std::move(options)), answered_(now), ticked_(now) {}
 
 bool Session::HasLease(base::Time now) const {
   return now < answered_ + lease_;
@@ -323,10 +324,7 @@ void Session::OnEventsRead(const EventsRead& read) {
   batch.set_trial_id(read.key.trial_id);
   *batch.mutable_fence() = attempt->reserve.fence();
   batch.set_rank(read.rank);
-  const bool full = batch.events_size() >= options_.batch_events;
   *out_.messages.emplace_back().mutable_events() = std::move(batch);
-  if (full && progress.sent - progress.acknowledged < Window())
-    out_.orders.push_back(ReadEvents{read.key, read.rank, progress.sent, options_.batch_events});
 }
 
 void Session::OnTick(base::Time now) {
@@ -343,7 +341,7 @@ void Session::OnTick(base::Time now) {
   // Nothing is said on a stream that is left: a heartbeat proves that what came before it was heard.
   if (!welcomed_ || !HasLease(now)) return;
   if (now >= next_heartbeat_) SendHeartbeat(now);
-  for (auto& [key, attempt] : attempts_) ReadMore(key, attempt);
+  ReadMore();
 }
 
 }  // namespace mixln::worker::session

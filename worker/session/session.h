@@ -37,7 +37,7 @@ struct Options {
   uint64_t highest_term = 0;  // seen by them
   base::Duration orphan_grace = base::Seconds(1800);
   int batch_events = 256;         // events in one batch at most
-  uint64_t window_events = 4096;  // unacknowledged events of all ranks here at most, and a batch each
+  uint64_t window_events = 1024;  // unacknowledged events of all ranks here at most
 };
 
 class Session {
@@ -76,9 +76,8 @@ class Session {
   void StopAll(const StopRequest& stop);
   void Report(Attempt& attempt);
   void SendHeartbeat(base::Time now);
-  // How many events of each rank may be unacknowledged: what waits on the coordinator's side is bounded.
-  uint64_t Window() const;
-  void ReadMore(const AttemptKey& key, const Attempt& attempt);
+  // Of all ranks alike, as far as the window is open: what waits on the coordinator's side is bounded.
+  void ReadMore();
   // Moves every attempt as far as what is known allows.
   void Settle();
   void SettleStarting(const AttemptKey& key, Attempt& attempt);

@@ -2,6 +2,7 @@
 // phases.
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "worker/session/session.h"
@@ -87,20 +88,26 @@ void Session::Show(bool visible) {
   out_.orders.push_back(ShowMetrics{visible});
 }
 
-uint64_t Session::Window() const {
-  size_t ranks = 0;
-  for (const auto& [key, attempt] : attempts_) ranks += attempt.ranks.size();
-  return std::max<uint64_t>(static_cast<uint64_t>(options_.batch_events),
-                            options_.window_events / std::max<size_t>(ranks, 1));
-}
-
-void Session::ReadMore(const AttemptKey& key, const Attempt& attempt) {
-  if (!attempt.started || attempt.phase == v1::ATTEMPT_PHASE_ENDED) return;
-  if (attempt.stop && attempt.stop->origin == StopOrigin::kFenced) return;
-  for (const auto& [rank, progress] : attempt.ranks) {
-    if (progress.end && progress.sent >= progress.last_sequence) continue;
-    if (progress.sent - progress.acknowledged >= Window()) continue;
-    out_.orders.push_back(ReadEvents{key, rank, progress.sent, options_.batch_events});
+void Session::ReadMore() {
+  uint64_t unacknowledged = 0;
+  std::vector<ReadEvents> reads;
+  for (const auto& [key, attempt] : attempts_) {
+    if (!attempt.started || attempt.phase == v1::ATTEMPT_PHASE_ENDED) continue;
+    if (attempt.stop && attempt.stop->origin == StopOrigin::kFenced) continue;
+    for (const auto& [rank, progress] : attempt.ranks) {
+      unacknowledged += progress.sent - progress.acknowledged;
+      if (progress.end && progress.sent >= progress.last_sequence) continue;
+      reads.push_back({key, rank, progress.sent, 0});
+    }
+  }
+  if (reads.empty() || unacknowledged >= options_.window_events) return;
+  auto room = static_cast<int>(options_.window_events - unacknowledged);
+  const int share = std::clamp(room / static_cast<int>(reads.size()), 1, options_.batch_events);
+  for (ReadEvents& read : reads) {
+    read.limit = std::min(share, room);
+    if (read.limit == 0) return;
+    room -= read.limit;
+    out_.orders.push_back(std::move(read));
   }
 }
 

@@ -82,6 +82,32 @@ TEST_F(CheckpointWait, OnceItHasStartedAnewTheOldCheckpointCountsNoMore) {
   EXPECT_EQ(c.LastAttempt("s-0").resume_from(), "");
 }
 
+TEST_F(CheckpointWait, ItIsDeletedWhenAWorkerThatSeesItIsBack) {
+  PassUntilItHasWaited();
+  c.RunOn("b", "s-0");
+  v1::RankEvent started;
+  started.mutable_started()->set_resume_step(0);
+  c.Happen(c.Batch("b", "s-0", {started}));
+  EXPECT_THAT(c.SentTo("b"), IsEmpty());
+  EXPECT_TRUE(c.last.changes.workers.contains("a")) << "also after a restart";
+  c.Connect(Hello("a", "one", 2));
+  EXPECT_THAT(c.SentTo("a"), ::testing::Contains("delete trials/s-uids/0/3-1/checkpoints/step-5"));
+}
+
+// A lost metrics.db has a worker say all of an attempt again.
+TEST_F(CheckpointWait, AnAttemptThatSaysItsStartAgainKeepsItsOwn) {
+  PassUntilItHasWaited();
+  c.RunOn("b", "s-0");
+  v1::RankEvent started;
+  started.mutable_started()->set_resume_step(0);
+  c.Happen(c.Batch("b", "s-0", {started, Cluster::Checkpoint(2)}));
+  c.state.live.at("s-0").taken.clear();
+  c.events.clear();
+  c.Happen(c.Batch("b", "s-0", {started}));
+  ASSERT_EQ(c.Trial("s-0").checkpoints_size(), 1);
+  EXPECT_EQ(c.Trial("s-0").checkpoints(0).step(), 2);
+}
+
 TEST_F(CheckpointWait, ACheckpointOfTheNewAttemptIsWhereItGoesOnFrom) {
   PassUntilItHasWaited();
   c.RunOn("b", "s-0");

@@ -77,6 +77,15 @@ TEST(Artifacts, DeletesWhatItIsToldAndNothingElse) {
   EXPECT_FALSE(fs::exists(TrashFolder(folder.path()) / "2"));
 }
 
+// As where there is no room for it, or its owner is another user.
+TEST(Artifacts, DeletesInPlaceWhereThereCanBeNoTrash) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "trials/a/0");
+  std::ofstream(TrashFolder(folder.path())) << "a file";
+  EXPECT_TRUE(DeleteArtifact(folder.path(), "trials/a", "1").ok());
+  EXPECT_FALSE(fs::exists(folder / "trials/a"));
+}
+
 TEST(Artifacts, NeverDeletesOutsideItsRoot) {
   const TemporaryFolder folder;
   fs::create_directories(folder / "root/trials");

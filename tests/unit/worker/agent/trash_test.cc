@@ -29,12 +29,12 @@ class TrashTest : public testing::Test {
 };
 
 TEST_F(TrashTest, IsEmptiedAndNothingElseIs) {
-  TrashCollector trash(folder_.path());
-  Delete("trials/a/checkpoints/step-5", "1");
+  TrashCollector trash(folder_.path(), "w-");
+  Delete("trials/a/checkpoints/step-5", "w-1");
   trash.Collect();
   EXPECT_TRUE(Eventually([&] { return IsEmpty(); }));
   EXPECT_TRUE(fs::exists(folder_ / "trials/a/checkpoints/step-10/rank-0.safetensors"));
-  Delete("trials/a", "2");
+  Delete("trials/a", "w-2");
   trash.Collect();
   EXPECT_TRUE(Eventually([&] { return IsEmpty(); }));
 }
@@ -42,17 +42,29 @@ TEST_F(TrashTest, IsEmptiedAndNothingElseIs) {
 TEST_F(TrashTest, WhatAnEarlierDaemonLeftGoesToo) {
   Delete("trials/a", "of-another-worker-1");
   EXPECT_FALSE(IsEmpty());
-  TrashCollector trash(folder_.path());
+  TrashCollector trash(folder_.path(), "w-");
   trash.Collect();
   EXPECT_TRUE(Eventually([&] { return IsEmpty(); }));
+}
+
+TEST_F(TrashTest, WhatAnotherWorkerDeletesLaterIsItsOwnToRemove) {
+  TrashCollector trash(folder_.path(), "w-");
+  Delete("trials/a/checkpoints/step-5", "w-1");
+  trash.Collect();
+  EXPECT_TRUE(Eventually([&] { return IsEmpty(); }));
+  Delete("trials/a/checkpoints/step-10", "x-1");
+  Delete("trials/a", "w-2");
+  trash.Collect();
+  EXPECT_TRUE(Eventually([&] { return !fs::exists(TrashFolder(folder_.path()) / "w-2"); }));
+  EXPECT_TRUE(fs::exists(TrashFolder(folder_.path()) / "x-1"));
 }
 
 TEST_F(TrashTest, LinksAreRemovedAndNotFollowed) {
   fs::create_directories(folder_ / "precious");
   fs::create_directory_symlink(folder_ / "precious", folder_ / "trials/a/link");
   std::ofstream(folder_ / "precious/thesis.tex") << "x";
-  Delete("trials/a", "1");
-  TrashCollector trash(folder_.path());
+  Delete("trials/a", "w-1");
+  TrashCollector trash(folder_.path(), "w-");
   trash.Collect();
   EXPECT_TRUE(Eventually([&] { return IsEmpty(); }));
   EXPECT_TRUE(fs::exists(folder_ / "precious/thesis.tex"));
@@ -64,7 +76,7 @@ TEST(Trash, ALinkInItsPlaceIsNobodysTrash) {
   fs::create_directories(folder / "precious/thesis");
   fs::create_directory_symlink(folder / "precious", TrashFolder(folder / "root"));
   EXPECT_FALSE(DeleteArtifact(folder / "root", "trials/a", "1").ok());
-  TrashCollector(folder / "root").Collect();
+  TrashCollector(folder / "root", "w-").Collect();
   EXPECT_TRUE(fs::exists(folder / "root/trials/a"));
   EXPECT_TRUE(fs::exists(folder / "precious/thesis"));
 }

@@ -91,6 +91,13 @@ class WorkerSession : public testing::Test {
     message.mutable_stop()->set_mode(mode);
     return Say(message);
   }
+  Output SayFenced(const AttemptKey& key) {
+    v1::CoordinatorMessage message;
+    Name(*message.mutable_stop(), key);
+    message.mutable_stop()->set_mode(v1::STOP_MODE_NOW);
+    message.mutable_stop()->set_fenced(true);
+    return Say(message);
+  }
   Output SayEventAck(const AttemptKey& key, uint64_t sequence) {
     v1::CoordinatorMessage message;
     Name(*message.mutable_event_ack(), key);

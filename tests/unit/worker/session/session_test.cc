@@ -193,11 +193,7 @@ TEST_F(WorkerSession, AnAttemptThatTheCoordinatorCallsFencedWaitsForNoAcknowledg
   Run(Key(1));
   EXPECT_EQ(Ordered<StopRanks>(SayStop(Key(1)))->stop.mode, v1::STOP_MODE_CHECKPOINT);
   EXPECT_FALSE(Ended(RankEnds(Key(1), v1::ATTEMPT_OUTCOME_STOPPED, 4)));
-  v1::CoordinatorMessage message;
-  Name(*message.mutable_stop(), Key(1));
-  message.mutable_stop()->set_mode(v1::STOP_MODE_NOW);
-  message.mutable_stop()->set_fenced(true);
-  EXPECT_EQ(Ended(Say(message))->outcome(), v1::ATTEMPT_OUTCOME_STOPPED);
+  EXPECT_EQ(Ended(SayFenced(Key(1)))->outcome(), v1::ATTEMPT_OUTCOME_STOPPED);
 }
 
 TEST_F(WorkerSession, AStopMayBecomeStricterButNotMilder) {
@@ -292,22 +288,34 @@ TEST_F(WorkerSession, ResendsEventsFromTheCoordinatorsCursorAfterAReconnect) {
 TEST_F(WorkerSession, StopsReadingWhenTooMuchIsUnacknowledged) {
   Connect();
   Run(Key(1));
-  const Output output = Do(Read(Key(1), 1, 256));
-  EXPECT_EQ(Ordered<ReadEvents>(output)->after, 256u) << "a full batch asks for more at once";
-  Do(Read(Key(1), 257, 4096));
+  EXPECT_EQ(Ordered<ReadEvents>(After(0.1))->limit, 256);
+  Do(Read(Key(1), 1, 1000));
+  EXPECT_EQ(Ordered<ReadEvents>(After(0.1))->limit, 24);
+  Do(Read(Key(1), 1001, 1024));
   EXPECT_EQ(Ordered<ReadEvents>(After(0.1)), nullptr);
-  SayEventAck(Key(1), 1000);
-  EXPECT_EQ(Ordered<ReadEvents>(After(0.1))->after, 4096u);
+  SayEventAck(Key(1), 500);
+  EXPECT_EQ(Ordered<ReadEvents>(After(0.1))->after, 1024u);
 }
 
 TEST_F(WorkerSession, RanksShareWhatMayBeUnacknowledged) {
   Connect();
   Run(Key(1));
   Run(Key(2, "s-1"), {1});
-  Do(Read(Key(1), 1, 2048));
-  const Output output = After(0.1);
-  ASSERT_NE(Ordered<ReadEvents>(output), nullptr);
-  EXPECT_EQ(Ordered<ReadEvents>(output)->key, Key(2, "s-1")) << "the first has its half";
+  Do(Read(Key(1), 1, 800));
+  std::vector<int> limits;
+  for (const Order& order : After(0.1).orders)
+    if (const auto* read = std::get_if<ReadEvents>(&order)) limits.push_back(read->limit);
+  EXPECT_THAT(limits, testing::ElementsAre(112, 112));
+}
+
+TEST_F(WorkerSession, EventsOfAFencedAttemptHoldNobodyUp) {
+  Connect();
+  Run(Key(1));
+  Run(Key(2, "s-1"), {1});
+  Do(Read(Key(1), 1, 1024));
+  EXPECT_EQ(Ordered<ReadEvents>(After(0.1)), nullptr);
+  SayFenced(Key(1));
+  EXPECT_EQ(Ordered<ReadEvents>(After(0.1))->key, Key(2, "s-1"));
 }
 
 TEST_F(WorkerSession, AnAdoptedAttemptIsInTheHelloAndItsEndIsReported) {
