@@ -16,6 +16,8 @@ struct Overloaded : Handlers... {
 template <typename... Handlers>
 Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
+constexpr char kNoLease[] = "no heartbeat was answered for as long as the lease lasts";
+
 // How much a rank's failure says of why its attempt failed. A rank that loses a peer or is killed in a stop
 // may be seen to have ended before the one whose failure did that to it, and those that wait for a rank that
 // hangs before that one.
@@ -128,6 +130,11 @@ void Session::OnMessage(const v1::CoordinatorMessage& message, base::Time now) {
   if (message.message_case() == Kind::kWelcome) return OnWelcome(message.welcome(), now);
   if (!welcomed_) {
     out_.close_reason = "the coordinator's first message was no welcome";
+    return;
+  }
+  // It stood still since that was said, and the attempt is another worker's by now.
+  if ((message.has_reserve() || message.has_start()) && !HasLease(now)) {
+    out_.close_reason = kNoLease;
     return;
   }
   switch (message.message_case()) {
@@ -331,8 +338,7 @@ void Session::OnTick(base::Time now) {
   // Its machine was suspended, say: it could reach nobody meanwhile, and has all of its time to do so.
   if (now - std::exchange(ticked_, now) > lease_ / 2) stood_still_until_ = now;
   if (!HasLease(now)) Show(false);
-  if (welcomed_ && !HasLease(now))
-    out_.close_reason = "no heartbeat was answered for as long as the lease lasts";
+  if (welcomed_ && !HasLease(now)) out_.close_reason = kNoLease;
   if (!welcomed_ && connected_ && now > hello_sent_ + lease_)
     out_.close_reason = "the coordinator did not answer the hello";
   if (!welcomed_ && now > std::max(answered_, stood_still_until_) + options_.orphan_grace)

@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kAlignment = 64;
 constexpr size_t kKeep = size_t{64} << 10;     // smaller blocks go back to malloc, which is good at them
 constexpr size_t kHugePage = size_t{2} << 20;  // of x86
-constexpr size_t kWaste = 8;                   // a kept block may be larger by one part in so many
+constexpr size_t kLargeUnit = size_t{64} << 10;
+constexpr size_t kWaste = 8;  // a kept block may be larger by one part in so many
 
 size_t RoundUp(size_t bytes, size_t unit) {
   return (bytes + unit - 1) / unit * unit;
@@ -23,7 +24,9 @@ void* FromSystem(size_t bytes) {
   void* memory = nullptr;
   if (posix_memalign(&memory, bytes >= kHugePage ? kHugePage : kAlignment, bytes) != 0)
     throw std::bad_alloc();
-  if (bytes >= kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: without it, small pages do
+  // A wish: without it, small pages do. They do for the rest as well: most tensors are a few whole huge pages
+  // long, and the header before the data would take one more.
+  if (bytes >= kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
   return memory;
 }
 
@@ -37,7 +40,7 @@ struct alignas(kAlignment) CachingAllocator::Header {
 
 c10::DataPtr CachingAllocator::allocate(size_t bytes) {
   const size_t wanted = bytes + sizeof(Header);
-  const size_t size = RoundUp(wanted, wanted >= kHugePage ? kHugePage : kAlignment);
+  const size_t size = RoundUp(wanted, wanted >= kHugePage ? kLargeUnit : kAlignment);
   Header* block = nullptr;
   if (size >= kKeep) {
     const std::lock_guard lock(mutex_);

@@ -87,6 +87,19 @@ TEST_F(WorkerSession, SaysNothingOnAStreamThatItLeaves) {
   EXPECT_TRUE(left.messages.empty());
 }
 
+TEST_F(WorkerSession, WhatItWasToldToStartBeforeItsLeaseRanOutItStartsNoMore) {
+  Connect();
+  SayReserve(MakeReserve(Key(1)));
+  Do(Prepared{Key(1), ""});
+  now_ = now_ + base::Seconds(30);  // it stands still
+  const Output late = SayStart(Key(1));
+  EXPECT_EQ(Ordered<StartRanks>(late), nullptr);
+  EXPECT_FALSE(late.close_reason.empty());
+  Do(Disconnected{});
+  const Output reserved = (Connect(), SayReserve(MakeReserve(Key(2))));
+  EXPECT_NE(Ordered<Prepare>(reserved), nullptr);
+}
+
 TEST_F(WorkerSession, StopsOrphanedRanksWithACheckpointAndHandsTheAttemptBack) {
   Connect();
   Run(Key(1));

@@ -40,6 +40,13 @@ TEST(CachingAllocator, DoesNotWasteABlockOnASmallWish) {
   EXPECT_GE(allocator.kept_bytes(), 64 * kMegabyte);
 }
 
+// Tensors are often whole huge pages long.
+TEST(CachingAllocator, ItsOwnWordsTakeNoPageOfTheirOwn) {
+  CachingAllocator allocator;
+  { const c10::DataPtr data = allocator.allocate(4 * kMegabyte); }
+  EXPECT_LE(allocator.kept_bytes(), 4 * kMegabyte + kMegabyte / 8);
+}
+
 TEST(CachingAllocator, KeepsNoSmallBlocks) {
   CachingAllocator allocator;
   { const c10::DataPtr data = allocator.allocate(1000); }
