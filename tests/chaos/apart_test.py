@@ -15,7 +15,7 @@ HOLD = 12  # the step at which ranks of a worker that is to be lost wait
 class Apart(ChaosTest):
     def begin(self, wait_seconds):
         """A trial whose checkpoint of step 10 is in the folder of a worker that is lost with its host; another worker is there."""
-        self.cluster = self.enterContext(ChaosCluster("--checkpoint-wait-seconds", wait_seconds))
+        self.cluster = self.enterContext(ChaosCluster("--checkpoint-wait-seconds", wait_seconds, lease_seconds=2))
         with environment(MIXLN_FAKE_TRAINER=PACE):
             self.start("calm")
             self.calm = self.cluster.calm_numbers(**SWEEP)

@@ -15,12 +15,16 @@ from unittest import mock
 from cluster import BIN, Cluster, alive, corpus_text, sweep_text, wait_until
 from failpoints import documented
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.25", "--reconnect-grace-seconds", "5", "--retry-seconds", "0.2")
 SEEDS = {"train.seed": [0, 1]}
 STEPS = 30
 PACE = "pace:10@0"  # a fake step takes 10 ms, so that there is a middle of a trial
 KILLED = -9
 SLOTS = ("--slots", "2")  # of a worker: one for each cell
+
+
+def times(lease_seconds, grace_seconds):
+    return ("--lease-seconds", str(lease_seconds), "--reconnect-grace-seconds", str(grace_seconds), "--heartbeat-seconds", "0.25",
+            "--retry-seconds", "0.2")
 
 
 def environment(**variables):
@@ -40,10 +44,11 @@ def moments(names, chosen):
 
 
 class ChaosCluster(Cluster):
-    """A cluster of the shortest times that still work, with one text to train on."""
+    """A cluster with one text to train on. Its leases are as long as a slow machine may take to start a worker: short ones are for
+    tests in which they are to run out."""
 
-    def __init__(self, *flags):
-        super().__init__(*FAST, *flags)
+    def __init__(self, *flags, lease_seconds=15, grace_seconds=60):
+        super().__init__(*times(lease_seconds, grace_seconds), *flags)
         self.corpus = self.write("corpus.txt", corpus_text(100))
 
     def __exit__(self, error_type, *rest):
@@ -121,9 +126,21 @@ class ChaosCluster(Cluster):
         self.follow("calm")
         return self.numbers("calm")
 
+    def unforgotten(self):
+        """Records of attempts that a living worker is not done with: it would act on them again when it is started anew."""
+        found = []
+        for name, worker in self.workers.items():
+            if worker.process.poll() is not None:
+                continue
+            for record in (self.folder / name / "attempts").glob("*/*/attempt.json"):
+                with contextlib.suppress(OSError):  # it is removed just now
+                    if not json.loads(record.read_text())["over"]:
+                        found.append(record)
+        return found
+
     def follow(self, sweep):
         """Waits until the sweep has ended well."""
-        done = self.ctl("wait", sweep, "--timeout", "90", check=False)
+        done = self.ctl("wait", sweep, "--timeout", "180", check=False)
         described = "".join(self.ctl("describe", "trial", trial).stdout for trial in self.trials(sweep))
         assert done.returncode == 0, done.stdout + done.stderr + described
 
@@ -141,6 +158,7 @@ class ChaosTest(unittest.TestCase):
             unfinished = [attempt.get("cause", "FAILURE_CAUSE_UNSPECIFIED") for attempt in trial["attempts"][:-1]]
             self.assertNotIn("FAILURE_CAUSE_UNSPECIFIED", unfinished, f"{what}: only the last attempt has finished")
         wait_until(lambda: not cluster.processes(), f"{what}: no process is left")
+        wait_until(lambda: not cluster.unforgotten(), f"{what}: the workers to be done with it")
 
 
 class OneWorkerTest(ChaosTest):

@@ -18,7 +18,7 @@ MINUTE, DAY = 60, 86400
 BOOTED_EARLIER = ["unshare", "--time", "--boottime", str(30 * DAY), "--monotonic", str(30 * DAY)]
 STEPS = 100
 LEASES = 2  # for how many leases a clock is watched to do no harm
-LEASE_SECONDS = 2
+LEASE_SECONDS = 5
 
 
 def may_shift_time():
@@ -27,7 +27,7 @@ def may_shift_time():
 
 class WrongClock(ChaosTest):
     def setUp(self):
-        self.cluster = self.enterContext(ChaosCluster())
+        self.cluster = self.enterContext(ChaosCluster(lease_seconds=LEASE_SECONDS))
         self.enterContext(environment(MIXLN_FAKE_TRAINER=PACE))
         self.clock = self.cluster.folder / "clock"
         self.set_clock(0)

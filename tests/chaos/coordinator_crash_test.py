@@ -31,11 +31,11 @@ class CoordinatorCrash(ChaosTest):
             submit = None
             if cluster.start_coordinator_to_die(f"{moment}=kill"):
                 submit = cluster.submitting(sweep)
-                wait_until(lambda: cluster.coordinator.process.poll() is not None, f"the coordinator to die at {moment}", 30)
+                wait_until(lambda: cluster.coordinator.process.poll() is not None, f"the coordinator to die at {moment}")
             self.assertEqual(cluster.coordinator.process.wait(), KILLED, moment)
             cluster.start_coordinator()
             if submit is not None:
-                submit.wait(60)
+                submit.wait(180)
             cluster.submit(sweep)  # a sweep that is there already is there once
             cluster.follow(sweep)
             self.check(cluster, sweep, calm, moment)

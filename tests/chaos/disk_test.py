@@ -45,11 +45,11 @@ class Disk(OneWorkerTest):
             sweep = f"failing-{number}"
             self.restart_coordinator(f"{point}=EIO")
             submit = self.cluster.submitting(sweep)
-            wait_until(lambda: self.cluster.coordinator.process.poll() is not None, f"the coordinator to end at {point}", 30)
+            wait_until(lambda: self.cluster.coordinator.process.poll() is not None, f"the coordinator to end at {point}")
             self.assertEqual(self.cluster.coordinator.process.returncode, 1)
             self.said(self.cluster.coordinator, "the disk fails")
             self.cluster.start_coordinator()
-            submit.wait(60)
+            submit.wait(180)
             self.run_sweep(sweep)
             self.assertEqual(self.attempts(sweep), [1, 1])
 

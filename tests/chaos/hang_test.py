@@ -8,7 +8,7 @@ from chaos import ChaosCluster, ChaosTest, environment
 from cluster import wait_until
 
 # The fake trainer's steps are faster than the agent looks, so a hang may be judged by either limit.
-LIMITS = ("--hang-start-seconds", "6", "--hang-step-seconds", "2")
+LIMITS = ("--hang-start-seconds", "15", "--hang-step-seconds", "5")
 ONE = {"steps": 12, "parameters": {"train.seed": [0]}}
 
 

@@ -45,7 +45,7 @@ class OutOfMemory(ChaosTest):
         """Runs a trial that must fail so, at once and with these words in `describe`, beside one that must train as the calm one did."""
         self.cluster.submit("beside", parameters=ONE)
         self.cluster.submit("hungry", parameters=ONE, **options)
-        done = self.cluster.ctl("wait", "hungry", "--timeout", "60", check=False)
+        done = self.cluster.ctl("wait", "hungry", "--timeout", "180", check=False)
         self.assertEqual(done.returncode, 100, done.stdout + done.stderr)
         (trial,) = self.cluster.trials("hungry").values()
         self.assertEqual([attempt["cause"] for attempt in trial["attempts"]], ["FAILURE_CAUSE_OUT_OF_MEMORY"], "it is not retried")

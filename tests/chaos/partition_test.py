@@ -5,28 +5,28 @@ import subprocess
 import sys
 import unittest
 
-from chaos import BIN, FAST, PACE, ChaosCluster, ChaosTest, environment
+from chaos import BIN, PACE, ChaosCluster, ChaosTest, environment
 from cluster import Daemon, wait_until
 from three_hosts_test import ADDRESSES, SKIPPED, Hosts, ip
 
 HEAD = f"{ADDRESSES['head']}:7410"
 SLOW = f"{ADDRESSES['head']}:7420"
 DELAY_SECONDS = 0.3
-STEPS = 300  # some seconds: a partition falls into them
+STEPS = 60
 FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 
 class HostsCluster(ChaosCluster):
     """A coordinator on one host, workers on the others; one trial each."""
 
-    def __init__(self, hosts):
+    def __init__(self, hosts, lease_seconds):
         self.hosts = hosts
-        super().__init__()
+        super().__init__(lease_seconds=lease_seconds)
 
     def start_coordinator(self):
         self.coordinator = Daemon(
             "coordinator", self.folder, *self.hosts.on("head", BIN / "mixln-coordinator"), "--listen", HEAD, "--insecure-no-tls",
-            "--metrics-listen", "127.0.0.1:0", "--state-dir", self.coordinator_folder, *FAST)
+            "--metrics-listen", "127.0.0.1:0", "--state-dir", self.coordinator_folder, *self.coordinator_flags)
 
     def start_worker_on(self, host, coordinator=HEAD):
         self.workers[host] = Daemon(
@@ -49,8 +49,13 @@ class HostsCluster(ChaosCluster):
 class Partition(ChaosTest):
     def setUp(self):
         self.hosts = self.enterContext(Hosts())
-        self.cluster = self.enterContext(HostsCluster(self.hosts))
-        self.enterContext(environment(MIXLN_FAKE_TRAINER=PACE))
+
+    def begin(self, lease_seconds):
+        """The cluster; its ranks stop in the middle of a trial until there is a gate."""
+        self.cluster = self.enterContext(HostsCluster(self.hosts, lease_seconds))
+        self.gate = self.cluster.folder / "gate"
+        self.enterContext(environment(MIXLN_FAKE_TRAINER=f"{PACE},wait:{self.gate}@{STEPS // 2}"))
+        self.gate.touch()
 
     def on(self, host, *words):
         subprocess.run(self.hosts.on(host, "ip", *words), check=True, capture_output=True)
@@ -70,18 +75,21 @@ class Partition(ChaosTest):
         return states[self.cluster.workers["gpu-1"].address["worker_id"]] == "WORKER_STATE_LOST"
 
     def test_promises_3_and_4_a_partition_costs_no_number(self):
+        self.begin(lease_seconds=2)
         for host in ("gpu-1", "gpu-2"):
             self.cluster.start_worker_on(host)
         calm = self.cluster.calm_numbers(steps=STEPS)
         for number, (name, begin, end) in enumerate(self.partitions()):
             sweep = f"stormy-{number}"
+            self.gate.unlink()
             self.cluster.submit(sweep, steps=STEPS)
             wait_until(lambda: all(trial["checkpoints"] for trial in self.cluster.trials(sweep).values()), "checkpoints of both")
             fenced = [pid for pid, folder in self.cluster.rank_pids().items() if "/gpu-1/" in folder]
             self.assertTrue(fenced and self.cluster.series("gpu-1"), name)
             begin()
-            wait_until(self.lost, f"gpu-1 to be lost when {name}", 10)  # promise 3
-            wait_until(lambda: self.cluster.series("gpu-1") == 0, "its series to vanish", 10)  # promise 4
+            wait_until(self.lost, f"gpu-1 to be lost when {name}", 20)  # promise 3
+            self.gate.touch()
+            wait_until(lambda: self.cluster.series("gpu-1") == 0, "its series to vanish", 20)  # promise 4
             end()
             wait_until(lambda: not self.lost(), f"gpu-1 to be back after {name}")
             self.cluster.follow(sweep)
@@ -92,6 +100,7 @@ class Partition(ChaosTest):
             self.assertGreater(resumed[0], 0, "it went on from a checkpoint")
 
     def test_a_slow_network_costs_nothing(self):
+        self.begin(lease_seconds=8)
         relay = subprocess.Popen(self.hosts.on("head", sys.executable, pathlib.Path(__file__).with_name("relay.py"), SLOW, HEAD,
                                                str(DELAY_SECONDS)), stdout=subprocess.PIPE, text=True)
         self.addCleanup(relay.wait)

@@ -22,6 +22,7 @@ CELLS = {"train.seed": [0, 1, 2, 3, 4, 5]}
 STEPS = 120
 LONG_STEPS = 600  # longer than a standstill
 LEASE_SECONDS = 2
+GRACE_SECONDS = 5  # a host may be away for longer than its lease, but not for as long as this
 WORKERS = ("east", "west")
 # A rank that is killed costs a retry, until its trial makes progress.
 PATIENT = "  retry: {max_retries: 50}\n"
@@ -29,7 +30,7 @@ PATIENT = "  retry: {max_retries: 50}\n"
 
 class RandomKills(ChaosTest):
     def setUp(self):
-        self.cluster = self.enterContext(ChaosCluster())
+        self.cluster = self.enterContext(ChaosCluster(lease_seconds=LEASE_SECONDS, grace_seconds=GRACE_SECONDS))
         self.enterContext(environment(MIXLN_FAKE_TRAINER=PACE))
         for name in WORKERS:
             self.start(name)

@@ -12,10 +12,11 @@ ADOPTING = ("worker.adopt", "worker.adopted")
 STOPPING = ("worker.stop",)
 MOMENTS = {
     "worker.receive": ("@welcome:1", "@reserve:1", "@start:2", "@event_ack:1", "@delete:1"),
-    "worker.send": ("@hello:1", "@heartbeat:2", "@report:1", "@report:4", "@started:1", "@checkpoint_done:1", "@finished:1", "@log:1"),
+    "worker.send": ("@hello:1", "@heartbeat:2", "@report:1", "@report:4", "@started:1", "@checkpoint_done:1", "@finished:1"),
     "worker.spawned": (":1", ":2"),
     "worker.rank ended": (":1", ":2"),
 }
+SENDS_A_LOG = "worker.send@log:1"
 # Files that a worker writes whole, and how often it has when it dies.
 FILES = ("worker.json:1", "attempt.json:1", "attempt.json:4", "trial.json:2")
 CALLS = ("file.make", "file.write", "file.sync", "file.rename")
@@ -27,9 +28,9 @@ class WorkerCrash(OneWorkerTest):
         super().setUpClass()
         cls.numbers = itertools.count()
 
-    def submit(self):
+    def submit(self, **options):
         sweep = f"stormy-{next(self.numbers)}"
-        self.cluster.submit(sweep)
+        self.cluster.submit(sweep, **options)
         return sweep
 
     def wait_for_ranks(self):
@@ -37,7 +38,7 @@ class WorkerCrash(OneWorkerTest):
 
     def die_and_come_back(self, moment, sweep):
         worker = self.cluster.workers["worker"]
-        wait_until(lambda: worker.process.poll() is not None, f"the worker to die at {moment}", 30)
+        wait_until(lambda: worker.process.poll() is not None, f"the worker to die at {moment}")
         self.assertEqual(worker.process.returncode, KILLED, moment)
         self.cluster.start_fake_worker("worker", *SLOTS)
         if sweep is not None:
@@ -54,15 +55,20 @@ class WorkerCrash(OneWorkerTest):
         files = [f"{call}@{file}" for i, file in enumerate(FILES) for j, call in enumerate(CALLS)
                  if "--all" in sys.argv or i == j]
         for moment in moments(names, MOMENTS) + files:
-            sweep = None
-            if self.start_to_die(moment):
-                sweep = self.submit()
-                if "@log" in moment:
-                    self.wait_for_ranks()
-                    logs = subprocess.Popen([BIN / "mixlnctl", "--coordinator", f"127.0.0.1:{self.cluster.port}", "logs",
-                                             f"{sweep}-0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                    self.addCleanup(logs.wait)
-            self.die_and_come_back(moment, sweep)
+            self.die_and_come_back(moment, self.submit() if self.start_to_die(moment) else None)
+
+    def test_promise_7_killed_as_it_sends_a_log(self):
+        gate, in_the_middle = self.held(next(self.numbers))
+        with in_the_middle:
+            self.assertTrue(self.start_to_die(SENDS_A_LOG))
+        sweep = self.submit()
+        self.wait_for_ranks()
+        logs = subprocess.Popen([BIN / "mixlnctl", "--coordinator", f"127.0.0.1:{self.cluster.port}", "logs", f"{sweep}-0"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(logs.wait)
+        wait_until(lambda: self.cluster.workers["worker"].process.poll() is not None, "the worker to die")
+        gate.touch()
+        self.die_and_come_back(SENDS_A_LOG, sweep)
 
     def test_promise_7_killed_while_it_adopts(self):
         for moment in moments(ADOPTING, {"worker.adopt": (":1", ":2")}):
@@ -97,9 +103,9 @@ class WorkerCrash(OneWorkerTest):
         files = [f"file.rename@{file}:1" for file in ("shim.json", "exit.json")]
         for moment in moments(points("shim."), {}) + files:
             self.assertTrue(self.start_to_die(moment), moment)
-            sweep = self.submit()
+            sweep = self.submit(more="  retry: {max_retries: 50}\n")  # more than are used up until the worker is another
             wait_until(lambda: all(t["attempts"] and t["attempts"][0].get("cause") == "FAILURE_CAUSE_TRAINER_CRASH"
-                                   for t in self.cluster.trials(sweep).values()), f"both shims to die at {moment}", 30)
+                                   for t in self.cluster.trials(sweep).values()), f"both shims to die at {moment}")
             self.cluster.workers["worker"].kill()
             self.cluster.start_fake_worker("worker", *SLOTS)
             self.cluster.follow(sweep)
@@ -108,10 +114,15 @@ class WorkerCrash(OneWorkerTest):
             self.assertIn("left no exit status: its shim is gone, too", described)
 
     def test_promise_7_ranks_whose_folders_are_gone_leave_no_shim(self):
+        gate, in_the_middle = self.held(next(self.numbers))
+        self.cluster.workers["worker"].kill()
+        with in_the_middle:
+            self.cluster.start_fake_worker("worker", *SLOTS)
         sweep = self.submit()
         self.wait_for_ranks()
         self.cluster.workers["worker"].kill()
-        shutil.rmtree(self.cluster.folder / "worker")
+        shutil.rmtree(self.cluster.folder / "worker")  # the ranks wait: nobody writes into it
+        gate.touch()
         wait_until(lambda: not self.cluster.processes(), "ranks and shims to end")
         self.cluster.start_fake_worker("worker", *SLOTS)  # another one, as its identity is gone too
         self.cluster.follow(sweep)

@@ -19,7 +19,7 @@ import api
 from certs import Certs, SecureCluster
 from cluster import BIN, corpus_text, sweep_text, wait_until
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5")
+FAST = ("--heartbeat-seconds", "0.5",)
 ROLES = ("viewer", "operator", "admin", "worker")
 UNKNOWN = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE)
 DEADLINE_SECONDS = 20

@@ -9,7 +9,7 @@ from unittest import mock
 
 from cluster import BIN, Cluster, corpus_text, sweep_text, wait_until
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5", "--reconnect-grace-seconds", "5")
+FAST = ("--heartbeat-seconds", "0.5",)
 
 
 def coordinator(*arguments):

@@ -6,7 +6,7 @@ from unittest import mock
 from cluster import Cluster, corpus_text, curve_steps, sweep_text, wait_until
 from partition import Partition
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5", "--reconnect-grace-seconds", "5")
+FAST = ("--lease-seconds", "4", "--heartbeat-seconds", "0.5")
 TERMINAL = {"SUCCEEDED", "FAILED", "DIVERGED", "PRUNED", "CANCELLED"}
 CELLS = 60
 

@@ -123,16 +123,18 @@ def write_manifest(path, manifest):
 
 
 class Rank:
-    """One process in a folder of its own."""
+    """One process in a folder of its own. `listening`: the socket at which the others meet rank 0, which this is."""
 
-    def __init__(self, folder, config, failpoints=None):
+    def __init__(self, folder, config, failpoints=None, listening=None):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "trial.json").write_text(json.dumps(config))
         with open(folder / "log", "ab") as log:
             environment = dict(os.environ, **({"MIXLN_FAILPOINTS": failpoints} if failpoints else {}))
+            if listening is not None:
+                environment["MIXLN_RENDEZVOUS_FD"] = str(listening.fileno())
             self.process = subprocess.Popen([BIN / "mixln-trainer", "trial.json"], cwd=folder, stdout=log, stderr=log,
-                                            env=environment)
+                                            env=environment, pass_fds=() if listening is None else (listening.fileno(),))
 
     def wait(self):
         return self.process.wait(DEADLINE_SECONDS)

@@ -16,16 +16,16 @@ PEER_LOST_SECONDS = 10  # a promise of the rank contract
 FIRST = 10  # steps over which fp32 losses stay within 1e-5 whatever the order of sums
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def start_each(folder, configs, failpoints=None):
+    """A rank of each config. Where they meet is handed down to rank 0 as agents do it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        rendezvous = f"127.0.0.1:{listening.getsockname()[1]}"
+        return [Rank(folder / f"rank-{rank}", dict(config, rank=rank, world_size=len(configs), rendezvous=rendezvous),
+                     (failpoints or {}).get(rank), listening if rank == 0 else None) for rank, config in enumerate(configs)]
 
 
 def start(folder, config, world_size, failpoints=None):
-    rendezvous = f"127.0.0.1:{free_port()}"
-    return [Rank(folder / f"rank-{rank}", dict(config, rank=rank, world_size=world_size, rendezvous=rendezvous),
-                 (failpoints or {}).get(rank)) for rank in range(world_size)]
+    return start_each(folder, [config] * world_size, failpoints)
 
 
 def pulse(rank):
@@ -188,10 +188,7 @@ class RanksTest(unittest.TestCase):
         config = copy.deepcopy(self.config)
         broken = copy.deepcopy(config)
         broken["dataset_dir"] = str(self.folder / "nowhere")
-        rendezvous = f"127.0.0.1:{free_port()}"
-        ranks = [Rank(self.folder / f"rank-{rank}", dict(c, rank=rank, world_size=2, rendezvous=rendezvous))
-                 for rank, c in enumerate((config, broken))]
-        self.wait(ranks, 72, 65)
+        self.wait(start_each(self.folder, [config, broken]), 72, 65)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import xml.etree.ElementTree
 
 from cluster import Cluster, corpus_text, sweep_text
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5")
+FAST = ("--heartbeat-seconds", "0.5",)
 VOID = {"meta", "br", "link", "img"}
 
 

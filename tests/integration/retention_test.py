@@ -5,7 +5,7 @@ import unittest
 
 from cluster import Cluster, corpus_text, sweep_text, wait_until
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5", "--reconnect-grace-seconds", "10")
+FAST = ("--heartbeat-seconds", "0.5",)
 
 
 class Retention(unittest.TestCase):

@@ -6,7 +6,7 @@ from unittest import mock
 
 from cluster import Cluster, corpus_text, sweep_text, wait_until
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5")
+FAST = ("--heartbeat-seconds", "0.5",)
 KEEP_SECONDS = 10  # instead of the 300 that are usual
 TRIALS = 100
 STEPS = 12

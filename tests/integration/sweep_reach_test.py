@@ -6,7 +6,7 @@ from unittest import mock
 
 from cluster import Cluster, corpus_text, sweep_text, wait_until
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5")
+FAST = ("--heartbeat-seconds", "0.5",)
 
 
 class SweepReach(unittest.TestCase):

@@ -12,7 +12,7 @@ import grpc
 from certs import Certs, SecureCluster
 from cluster import BIN, Cluster, corpus_text, sweep_text, wait_until
 
-FAST = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5")
+FAST = ("--heartbeat-seconds", "0.5",)
 REACHED = "/mixln.v1.WorkerAdminService/GetVersion"
 
 

@@ -56,12 +56,14 @@ void Ledger::CheckReserve(const v1::Reserve& reserve) {
   account.epoch = epoch;
   account.dir = reserve.trial_dir();
   const Kept* promised = ResumePoint(account);
-  if (promised == nullptr || reserve.resume_step() >= promised->step) return;
-  if (!reserve.resume_from().empty() || !artifacts_.Differ())
+  const bool lost = promised != nullptr && reserve.resume_step() < promised->step;
+  if (lost && (!reserve.resume_from().empty() || !artifacts_.Differ()))
     throw Violation(absl::StrCat("nothing acknowledged is lost: ", reserve.trial_id(), " resumes from step ",
                                  reserve.resume_step(), ", a checkpoint of step ", promised->step,
                                  " was acknowledged"));
-  account.kept.clear();  // nobody was there who sees it
+  if (!reserve.resume_from().empty()) return;
+  account.kept.clear();  // nobody was there who sees one; once that attempt trains, none counts
+  account.anew = epoch;
 }
 
 void Ledger::Keep(Account& account, Kept checkpoint) {
@@ -83,10 +85,6 @@ void Ledger::EventsAccepted(const v1::EventBatch& batch) {
     throw Violation(absl::StrCat("one live attempt per trial: ", batch.trial_id(), " took events of epoch ",
                                  batch.fence().epoch(), " after epoch ", account.epoch, " was placed"));
   for (const v1::RankEvent& event : batch.events()) {
-    if (event.has_started() && batch.rank() == 0)  // one that begins anew takes the place of all that was
-      std::erase_if(account.kept, [&](const Kept& kept) {
-        return kept.step > static_cast<int64_t>(event.started().resume_step());
-      });
     if (event.has_checkpoint_done())
       Keep(account, {absl::StrCat(account.dir, "/", state::FenceName(batch.fence()), "/",
                                   event.checkpoint_done().path()),
@@ -162,7 +160,8 @@ void Ledger::CheckCheckpoints(const v1::Trial& trial, Account& account) const {
     if (!account.kept.empty() && it->path() == account.kept.back().path) shown = std::next(it);
   }
   for (; shown != checkpoints.end(); ++shown) {
-    if (!shown->bad()) Keep(account, {shown->path(), shown->step()});
+    if (!shown->bad() && shown->fence().epoch() >= account.anew)
+      Keep(account, {shown->path(), shown->step()});
   }
   const Kept* promised = ResumePoint(account);
   if (promised == nullptr || state::IsTerminal(trial.state())) return;  // whose own may be deleted

@@ -51,6 +51,7 @@ class Ledger {
   };
   struct Account {
     uint64_t epoch = 0;  // newest reserved, before the round
+    uint64_t anew = 0;   // newest that began anew though there was a checkpoint
     int attempts = 0;
     v1::TrialState terminal = v1::TRIAL_STATE_UNSPECIFIED;
     std::string dir;         // below the artifacts folder, once reserved
