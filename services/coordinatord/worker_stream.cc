@@ -196,14 +196,14 @@ void WorkerStream::StoreEvents(v1::EventBatch batch, std::function<void()> store
       std::move(batch),
       [self = shared_from_this(), message, stored = std::move(stored)](uint64_t cursor) mutable {
         message.mutable_event_ack()->set_sequence(cursor);
-        self->Send(std::move(message));
+        self->Send(message);
         stored();
       });
   // The worker keeps what is not acknowledged, and sends it again on its next stream.
   if (!status.ok()) Close(status);
 }
 
-void WorkerStream::Send(v1::CoordinatorMessage message) {
+void WorkerStream::Send(const v1::CoordinatorMessage& message) {
   grpc::ByteBuffer bytes;
   bool own_buffer = false;
   grpc::SerializationTraits<v1::CoordinatorMessage>::Serialize(message, &bytes, &own_buffer);

@@ -42,7 +42,7 @@ class WorkerStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byte
   // What is on disk of each rank that the worker has.
   absl::StatusOr<std::vector<v1::EventAck>> ReadCursors(const v1::Hello& hello);
   void ReadNext();
-  void Send(v1::CoordinatorMessage message);
+  void Send(const v1::CoordinatorMessage& message);
   // Counts bad input and ends the stream.
   void Refuse(const std::string& kind, const absl::Status& why);
   void Close(const absl::Status& why);
