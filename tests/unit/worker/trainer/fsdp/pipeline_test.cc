@@ -274,6 +274,20 @@ TEST_F(PipelineTest, WithoutSynchronizationGradientsStayWholeUntilTheLastMicroBa
   EXPECT_EQ(ranks_.allocated[at::kFloat], 4) << "gradients";
 }
 
+// As Admin's start begins a pass and ends it there.
+TEST_F(PipelineTest, ParametersThatWereOnTheirWayWhenMastersWereWrittenAreGatheredAnew) {
+  Make();
+  const at::Tensor master = units_[1]->pieces().front().master;
+  master.fill_(7);
+  pipeline_->BeginForward(0);
+  pipeline_->EndForward(0);
+  EXPECT_THAT(TakeOnly({"gather 7"}), ElementsAre("gather 7"));
+  master.fill_(1);
+  units_[1]->Refresh();
+  Forward();
+  EXPECT_THAT(TakeOnly({"gather 1"}), ElementsAre("gather 1"));
+}
+
 TEST_F(PipelineTest, OneRankHasNothingToWaitFor) {
   Make({}, Sharding{});
   ForwardBackward();
