@@ -8,6 +8,7 @@
 
 #include "worker/trainer/gemm/block.h"
 #include "worker/trainer/gemm/element.h"
+#include "worker/trainer/gemm/instructions.h"
 #include "worker/trainer/gemm/operand.h"
 #include "worker/trainer/kernels/elementwise.h"
 #include "worker/trainer/kernels/pack.h"
@@ -156,24 +157,12 @@ void PackPanels(const Matrix& right, int64_t words, uint32_t* panels) {
 }  // namespace
 
 bool HasBf16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq");
-#else
-  return false;
-#endif
+  return OfThisCpu().avx512;
 }
 
 at::ScalarType MultipliedAs(at::ScalarType type) {
-#if defined(__x86_64__)
-  // AVX-512's instruction for bf16 does twice the work of fp32's on AMD's cores, and half of it on Intel's,
-  // which have AMX for this; a core without either emulates it (docs/performance.md, "bf16 on the CPU").
-  static const bool fast = __builtin_cpu_supports("amx-bf16") ||
-                           (__builtin_cpu_supports("avx512bf16") && HasBf16() && !__builtin_cpu_is("intel"));
+  static const bool fast = MultipliesBf16Fast(OfThisCpu());
   return fast ? type : at::kFloat;
-#else
-  return at::kFloat;
-#endif
 }
 
 at::Tensor Operand(const at::Tensor& tensor) {
