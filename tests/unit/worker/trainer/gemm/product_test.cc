@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace mixln::worker::trainer::gemm {
 namespace {
 
@@ -20,10 +22,11 @@ at::Tensor Random(int64_t rows, int64_t columns, at::ScalarType type, int64_t se
   return at::randn({rows, columns}).to(type);
 }
 
-// The same matrix, perhaps stored the other way round; its rows have a stride of their own.
+// The same matrix, perhaps stored the other way round; its rows have a stride of their own. NaNs lie
+// between them, which a product must not read, not even to multiply them by a padding zero.
 at::Tensor Stored(const at::Tensor& matrix, bool transposed) {
   const at::Tensor stored = transposed ? matrix.t() : matrix;
-  const at::Tensor wide = at::zeros({stored.size(0), stored.size(1) + 5}, matrix.options());
+  const at::Tensor wide = at::full({stored.size(0), stored.size(1) + 5}, std::nan(""), matrix.options());
   wide.narrow(1, 2, stored.size(1)).copy_(stored);
   return wide.narrow(1, 2, stored.size(1));
 }
