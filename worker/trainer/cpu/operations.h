@@ -8,7 +8,7 @@
 namespace mixln::worker::trainer::cpu {
 
 device::Factor Prepare(const device::Matrix& right);
-void Multiply(const device::Matrix& left, const device::Factor& right, const at::Tensor& result);
+void Multiply(const at::Tensor& left, const device::Factor& right, const at::Tensor& result);
 
 void Rotate(const device::Rope& rope, const at::Tensor& rows, int64_t heads, int64_t time, bool back);
 void Swiglu(const at::Tensor& gate_up, const at::Tensor& out);

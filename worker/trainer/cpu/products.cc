@@ -16,7 +16,7 @@ device::Factor Prepare(const device::Matrix& right) {
   return {right, std::make_shared<gemm::Packed>(right)};
 }
 
-void Multiply(const device::Matrix& left, const device::Factor& right, const at::Tensor& result) {
+void Multiply(const at::Tensor& left, const device::Factor& right, const at::Tensor& result) {
   gemm::Multiply(left, PackedOf(right), result);
 }
 

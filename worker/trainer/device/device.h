@@ -119,9 +119,10 @@ struct Device {
 
   // The tensor as attention takes it: in fp32 where the device cannot multiply its type.
   at::Tensor (*operand)(const at::Tensor& tensor);
-  // Products of matrices of one type. The result is fp32 or bf16, its rows contiguous; sums are fp32.
+  // Products of matrices of one type, left [rows, depth]. The result is fp32 or bf16; the rows of both are
+  // contiguous; sums are fp32.
   Factor (*prepare)(const Matrix& right);
-  void (*multiply)(const Matrix& left, const Factor& right, const at::Tensor& result);
+  void (*multiply)(const at::Tensor& left, const Factor& right, const at::Tensor& result);
   // gradient += dyᵀ·x in fp32, for dy [tokens, out] and x [tokens, in].
   void (*add_weight_gradient)(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& gradient);
 

@@ -28,7 +28,7 @@ double MeasurePeakFlops(const device::Device& device, bool bf16) {
   const at::Tensor b = at::full({size, size}, 0.25, options);
   const at::Tensor product = at::empty({size, size}, options);
   const auto multiply = [&] {
-    device.multiply({a}, device.prepare({b}), product);
+    device.multiply(a, device.prepare({b}), product);
     device.synchronize();
   };
   multiply();  // the first one makes plans and buffers

@@ -10,7 +10,7 @@ namespace mixln::worker::trainer::fsdp {
 // Brings each unit's parameters to its layer just in time and takes its gradient away: the order of
 // collectives of a pass. While a layer computes, the next one's parameters are on their way, and so is the
 // gradient of the one before. So at most two units' parameters and two units' gradients are whole at any
-// time.
+// time, beside the first unit's where the head uses them too.
 //
 // Units are numbered as they are used: the embedding first, the head last. All ranks go through them in the
 // same order. With one rank nothing is to be done, and nothing is.

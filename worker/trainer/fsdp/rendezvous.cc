@@ -66,6 +66,9 @@ Rendezvous::Rendezvous(RankOptions options) : options_(std::move(options)) {
   }
 }
 
+Rendezvous::Rendezvous(RankOptions options, std::unique_ptr<Store> store)
+    : options_(std::move(options)), store_(std::move(store)) {}
+
 Rendezvous::~Rendezvous() = default;
 
 void Rendezvous::Publish(const std::string& name, const std::string& text) {

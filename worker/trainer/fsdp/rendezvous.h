@@ -30,6 +30,8 @@ class Rendezvous {
   // Finds rank 0 over TCP. Throws error::ConfigError for an address that is none, error::PeerLostError when
   // rank 0 is not there in time.
   explicit Rendezvous(RankOptions options);
+  // Over a store that is there.
+  Rendezvous(RankOptions options, std::unique_ptr<Store> store);
   ~Rendezvous();
 
   const RankOptions& options() const { return options_; }

@@ -127,7 +127,9 @@ void Unit::WaitGather() {
 }
 
 void Unit::Release() {
-  if (!sharded() || !gathered_ || kept_) return;
+  if (!sharded() || kept_) return;
+  if (gathering_.valid()) WaitGather();
+  if (!gathered_) return;
   for (at::Tensor* whole : {&fp32_, &bf16_}) {
     if (whole->defined()) sharding_.pool->Give(*whole);
   }

@@ -93,7 +93,7 @@ class Unit {
   void StartGather();
   // Starts that if need be, and waits for it.
   void WaitGather();
-  // Lets go of the gathered matrices.
+  // Lets go of the gathered matrices; waits for those on their way.
   void Release();
 
   // Lends a whole gradient, unless one is there.

@@ -8,6 +8,7 @@
 
 #include "worker/trainer/gemm/block.h"
 #include "worker/trainer/gemm/element.h"
+#include "worker/trainer/gemm/instructions.h"
 #include "worker/trainer/gemm/operand.h"
 #include "worker/trainer/kernels/elementwise.h"
 #include "worker/trainer/kernels/pack.h"
@@ -57,17 +58,18 @@ struct Left {
 template <typename T>
 class Product {
  public:
-  Product(const Matrix& left, const Packed& right, const at::Tensor& result)
+  Product(const at::Tensor& left, const Packed& right, const at::Tensor& result)
       : left_(left), right_(right), result_(result) {}
 
   void Run() const {
     const int64_t panels = Pieces(right_.columns(), kPanel);
-    const Tasks tasks = CutInto(left_.rows(), panels, pack_left());
+    const int64_t rows = left_.size(0);
+    const Tasks tasks = CutInto(rows, panels, pack_left());
     at::parallel_for(0, tasks.count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
         const int64_t first_row = task / tasks.across * tasks.rows;
         const int64_t first_panel = task % tasks.across * tasks.panels;
-        Block(first_row, std::min(left_.rows(), first_row + tasks.rows), first_panel,
+        Block(first_row, std::min(rows, first_row + tasks.rows), first_panel,
               std::min(panels, first_panel + tasks.panels));
       }
       EndBlockProducts();
@@ -81,22 +83,15 @@ class Product {
   static constexpr bool kWidened = !std::is_same_v<T, Element>;
 
   // A bf16 product reads two elements of the depth at once.
-  bool pack_left() const {
-    return kWidened || left_.transposed || right_.depth() * sizeof(T) % sizeof(uint32_t) != 0;
-  }
+  bool pack_left() const { return kWidened || right_.depth() * sizeof(T) % sizeof(uint32_t) != 0; }
 
   Left<Element> LeftOf(int64_t first_row, int64_t rows) const {
-    const int64_t stride = left_.stored.stride(0);
-    if (!pack_left()) return {Data<Element>(left_.stored) + first_row * stride, stride};
+    const int64_t stride = left_.stride(0);
+    if (!pack_left()) return {Data<Element>(left_) + first_row * stride, stride};
     const int64_t words = RowWords(right_.words());
     thread_local kernels::Scratch<uint32_t> scratch;
     uint32_t* packed = scratch.Room(rows * words);
-    if (left_.transposed) {
-      kernels::PackLeft(Data<T>(left_.stored) + first_row, stride, rows, right_.depth(), packed, words);
-    } else {
-      kernels::CopyRows(Data<T>(left_.stored) + first_row * stride, stride, rows, right_.depth(), packed,
-                        words);
-    }
+    kernels::CopyRows(Data<T>(left_) + first_row * stride, stride, rows, right_.depth(), packed, words);
     return {reinterpret_cast<const Element*>(packed), words * kElements};
   }
 
@@ -129,7 +124,7 @@ class Product {
     }
   }
 
-  const Matrix& left_;
+  const at::Tensor& left_;
   const Packed& right_;
   const at::Tensor& result_;
 };
@@ -156,24 +151,12 @@ void PackPanels(const Matrix& right, int64_t words, uint32_t* panels) {
 }  // namespace
 
 bool HasBf16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq");
-#else
-  return false;
-#endif
+  return OfThisCpu().avx512;
 }
 
 at::ScalarType MultipliedAs(at::ScalarType type) {
-#if defined(__x86_64__)
-  // AVX-512's instruction for bf16 does twice the work of fp32's on AMD's cores, and half of it on Intel's,
-  // which have AMX for this; a core without either emulates it (docs/performance.md, "bf16 on the CPU").
-  static const bool fast = __builtin_cpu_supports("amx-bf16") ||
-                           (__builtin_cpu_supports("avx512bf16") && HasBf16() && !__builtin_cpu_is("intel"));
+  static const bool fast = MultipliesBf16Fast(OfThisCpu());
   return fast ? type : at::kFloat;
-#else
-  return at::kFloat;
-#endif
 }
 
 at::Tensor Operand(const at::Tensor& tensor) {
@@ -194,8 +177,8 @@ const uint32_t* Packed::Panel(int64_t panel) const {
   return reinterpret_cast<const uint32_t*>(panels_.const_data_ptr<int32_t>()) + panel * kPanel * words_;
 }
 
-void Multiply(const Matrix& left, const Packed& right, const at::Tensor& result) {
-  WithOperand(left.stored.scalar_type(), right.type(),
+void Multiply(const at::Tensor& left, const Packed& right, const at::Tensor& result) {
+  WithOperand(left.scalar_type(), right.type(),
               [&](auto element) { Product<decltype(element)>(left, right, result).Run(); });
 }
 

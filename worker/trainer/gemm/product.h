@@ -48,8 +48,8 @@ class Packed {
   at::Tensor panels_;
 };
 
-// result = left·right; `left` is stored as `right` was, or as it is multiplied. `result`: [left.rows(),
-// right.columns()], rows contiguous, fp32 or bf16.
-void Multiply(const Matrix& left, const Packed& right, const at::Tensor& result);
+// result = left·right; `left`: [rows, right.depth()], rows contiguous, of the type that `right` was, or as it
+// is multiplied. `result`: [rows, right.columns()], rows contiguous, fp32 or bf16.
+void Multiply(const at::Tensor& left, const Packed& right, const at::Tensor& result);
 
 }  // namespace mixln::worker::trainer::gemm

@@ -51,14 +51,14 @@ Head::Loss Head::Run(const at::Tensor& x, const at::Tensor& targets, const at::T
     const at::Tensor logits = all_logits.narrow(0, 0, count);
     {
       const PhaseSpan products(Phase::kProducts);
-      device_->multiply({chunk}, to_logits, logits);
+      device_->multiply(chunk, to_logits, logits);
     }
     device_->cross_entropy(logits, part(targets), mask.defined() ? part(mask) : mask, gradient_scale,
                            part(loss.rows));
     if (!learn) continue;
     const PhaseSpan products(Phase::kProducts);
     device_->add_weight_gradient(logits, chunk, owner_->Gradient(matrix_));
-    device_->multiply({logits}, from_logits, part(dhidden));
+    device_->multiply(logits, from_logits, part(dhidden));
   }
   if (learn) loss.dx = NormalizeBackward(*device_, norm_, 1.0, saved, dhidden, at::Tensor(), 0.0);
   return loss;

@@ -63,7 +63,8 @@ TEST(Failpoints, AskForADetailOnlyWhereThereAreSome) {
 
 TEST(Failpoints, SayWhatIsWrongWithTheirList) {
   for (const char* list : {"file.write", "file.write=kill", "file.write:0=kill", "file.write:x=kill",
-                           ":1=kill", "file.write:1=explode", "file.wriet:1=kill", "@manifest:1=EIO"}) {
+                           ":1=kill", "file.write:1=explode", "file.wriet:1=kill", "file.writ:1=kill",
+                           "file.writes:1=kill", "@manifest:1=EIO"}) {
     try {
       Parse(list);
       ADD_FAILURE() << list << " was accepted";

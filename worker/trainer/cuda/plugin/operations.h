@@ -7,7 +7,7 @@
 
 namespace mixln::worker::trainer::cuda::entries {
 
-void Multiply(const device::Matrix& left, const device::Factor& right, const at::Tensor& result);
+void Multiply(const at::Tensor& left, const device::Factor& right, const at::Tensor& result);
 void AddWeightGradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& gradient);
 
 device::Attended Attend(const kernels::AttentionShape& shape, const at::Tensor& qkv);

@@ -27,8 +27,8 @@ void Run(const device::Matrix& left, const device::Matrix& right, const at::Tens
 
 }  // namespace
 
-void Multiply(const device::Matrix& left, const device::Factor& right, const at::Tensor& result) {
-  Run(left, right.matrix, result, false);
+void Multiply(const at::Tensor& left, const device::Factor& right, const at::Tensor& result) {
+  Run({left}, right.matrix, result, false);
 }
 
 void AddWeightGradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& gradient) {

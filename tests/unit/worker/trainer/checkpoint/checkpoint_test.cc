@@ -234,16 +234,34 @@ TEST_F(CheckpointTest, AManifestCutShortIsDamaged) {
   EXPECT_THAT(LoadRefusal(folder, States(0)), HasSubstr(path + ": is corrupted"));
 }
 
-// Not damaged: an older release can still read it.
+// Version 4, should it still end with the checksum of what stands before that.
+std::string NewerManifest() {
+  std::string text = ToJson(Example());
+  text.resize(text.rfind("\"xxh3_64\""));
+  text.replace(text.find("\"format_version\": 3"), 19, "\"format_version\": 4");
+  return text + "\"xxh3_64\": \"" + Hash(text) + "\"\n}\n";
+}
+
+// Not damaged: another release can read it.
 TEST_F(CheckpointTest, AManifestOfAnotherVersionSaysWhichIsRead) {
-  try {
-    ParseManifest(R"({"format_version": 2, "step": 40})", "/a/manifest.json");
-    FAIL();
-  } catch (const DamagedError& problem) {
-    FAIL() << problem.what();
-  } catch (const error::InputOutputError& problem) {
-    EXPECT_STREQ(problem.what(), "/a/manifest.json: has format version 2, but this release reads 3");
+  for (const auto& [text, version] :
+       {std::pair<std::string, std::string>{R"({"format_version": 2, "step": 40})", "2"},
+        {NewerManifest(), "4"}}) {
+    try {
+      ParseManifest(text, "/a/manifest.json");
+      FAIL() << version;
+    } catch (const DamagedError& problem) {
+      FAIL() << problem.what();
+    } catch (const error::InputOutputError& problem) {
+      EXPECT_EQ(problem.what(),
+                "/a/manifest.json: has format version " + version + ", but this release reads 3");
+    }
   }
+}
+
+// Other programs check these sums, too. That of no bytes is xxhsum's.
+TEST(Hash, IsXxh3) {
+  EXPECT_EQ(Hash(""), "2d06800538d394c2");
 }
 
 TEST_F(CheckpointTest, RefusesTensorsOfAnotherModelAndNaN) {
@@ -367,6 +385,17 @@ TEST_F(TwoRanks, LoadTheCheckpointOfOne) {
   const auto first = StatesOfRank(0, 0);
   Load(folder, ReadManifest(folder), first);
   EXPECT_TRUE(first[0].exp_avg_sq.equal(StatesOfRank(0, 2)[0].exp_avg_sq));
+}
+
+TEST_F(TwoRanks, NothingIsLoadedUnlessAllFilesAreWhole) {
+  const std::string folder = WriteByBoth(Example(), 1);
+  const std::string path = folder + "/rank-00001.safetensors";
+  std::string damaged = Contents(path);
+  damaged.back() ^= 1;
+  std::ofstream(path, std::ios::binary) << damaged;
+  const auto whole = States(7);
+  EXPECT_THAT(LoadRefusal(folder, whole), HasSubstr("rank-00001.safetensors: is corrupted"));
+  EXPECT_TRUE(whole[0].master.equal(States(7)[0].master));
 }
 
 TEST_F(TwoRanks, ACheckpointWithoutOnePartIsRefused) {

@@ -79,6 +79,10 @@ TEST_F(PoolsTest, HaveTheSameNameForAllThatDrawFromThem) {
   EXPECT_EQ(inner.front().name, outer.front().name);
   EXPECT_EQ(inner.back().name, outer.back().name);
   EXPECT_NE(inner[1].name, inner[2].name);
+  // A container sees its own cgroup, or one above it, as the root.
+  Write("proc/self/cgroup", "0::/worker.service\n");
+  std::filesystem::create_directory_symlink(folder_ / "cgroups/system.slice", folder_ / "container");
+  EXPECT_EQ(Pools(folder_ / "proc", folder_ / "container").back().name, outer.back().name);
   Write("proc/sys/kernel/random/boot_id", "another machine\n");
   EXPECT_NE(Read().front().name, outer.front().name);
 }

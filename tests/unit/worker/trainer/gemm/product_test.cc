@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace mixln::worker::trainer::gemm {
 namespace {
 
@@ -20,10 +22,11 @@ at::Tensor Random(int64_t rows, int64_t columns, at::ScalarType type, int64_t se
   return at::randn({rows, columns}).to(type);
 }
 
-// The same matrix, stored the other way round; its rows have a stride of their own.
+// The same matrix, perhaps stored the other way round; its rows have a stride of their own. NaNs lie
+// between them, which a product must not read, not even to multiply them by a padding zero.
 at::Tensor Stored(const at::Tensor& matrix, bool transposed) {
   const at::Tensor stored = transposed ? matrix.t() : matrix;
-  const at::Tensor wide = at::zeros({stored.size(0), stored.size(1) + 5}, matrix.options());
+  const at::Tensor wide = at::full({stored.size(0), stored.size(1) + 5}, std::nan(""), matrix.options());
   wide.narrow(1, 2, stored.size(1)).copy_(stored);
   return wide.narrow(1, 2, stored.size(1));
 }
@@ -51,18 +54,16 @@ class ProductTest : public testing::TestWithParam<Types> {
   const at::ScalarType multiplied = GetParam().multiplied;
 };
 
-TEST_P(ProductTest, EqualsFp64HoweverTheOperandsAreStored) {
+TEST_P(ProductTest, EqualsFp64HoweverTheRightOperandIsStored) {
   for (const Shape& shape : kShapes) {
     const at::Tensor a = Random(shape.rows, shape.depth, stored, 1);
     const at::Tensor b = Random(shape.depth, shape.columns, stored, 2);
     const at::Tensor expected = at::mm(a.to(at::kDouble), b.to(at::kDouble));
-    for (const bool left : {false, true}) {
-      for (const bool right : {false, true}) {
-        const at::Tensor result = at::full({shape.rows, shape.columns}, 1e9, a.options());
-        Multiply({Stored(a, left), left}, Packed({Stored(b, right), right}, multiplied), result);
-        EXPECT_LT(RelativeError(result, expected), stored == at::kFloat ? 1e-6 : 4e-3)
-            << shape.rows << " " << shape.depth << " " << shape.columns << " " << left << right;
-      }
+    for (const bool transposed : {false, true}) {
+      const at::Tensor result = at::full({shape.rows, shape.columns}, 1e9, a.options());
+      Multiply(Stored(a, false), Packed({Stored(b, transposed), transposed}, multiplied), result);
+      EXPECT_LT(RelativeError(result, expected), stored == at::kFloat ? 1e-6 : 4e-3)
+          << shape.rows << " " << shape.depth << " " << shape.columns << " " << transposed;
     }
   }
 }
@@ -74,9 +75,9 @@ TEST_P(ProductTest, DoesNotDependOnTheNumberOfThreads) {
   const at::Tensor one = at::zeros({700, 900}, a.options());
   const at::Tensor several = at::zeros({700, 900}, a.options());
   at::set_num_threads(1);
-  Multiply({a}, Packed({b}, multiplied), one);
+  Multiply(a, Packed({b}, multiplied), one);
   at::set_num_threads(3);
-  Multiply({a}, Packed({b}, multiplied), several);
+  Multiply(a, Packed({b}, multiplied), several);
   at::set_num_threads(threads);
   EXPECT_TRUE(at::equal(one, several));
 }
@@ -86,7 +87,7 @@ TEST(Product, TakesAWidenedLeftOperandBesideAnFp32One) {
   const at::Tensor a = Random(70, 171, at::kBFloat16, 8);
   const at::Tensor b = Random(171, 90, at::kFloat, 9);
   const at::Tensor result = at::zeros({70, 90}, at::kFloat);
-  Multiply({a}, Packed({b}), result);
+  Multiply(a, Packed({b}), result);
   EXPECT_LT(RelativeError(result, at::mm(a.to(at::kDouble), b.to(at::kDouble))), 1e-6);
 }
 

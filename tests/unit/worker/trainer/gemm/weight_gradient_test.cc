@@ -78,6 +78,17 @@ TEST(WeightGradient, IsMultipliedAsTheMachineDoesBest) {
   EXPECT_TRUE(at::equal(found, expected));
 }
 
+// Where bf16 is multiplied as bf16, too.
+TEST(WeightGradient, OfOperandsOfTwoTypesIsMultipliedInFp32) {
+  const at::Tensor dy = Random(70, 90, at::kBFloat16, 8);
+  const at::Tensor x = Random(70, 40, at::kFloat, 9);
+  const at::Tensor found = at::zeros({90, 40});
+  const at::Tensor expected = at::zeros({90, 40});
+  AddWeightGradient(dy, x, found);
+  AddWeightGradient(dy, x, expected, at::kFloat);
+  EXPECT_TRUE(at::equal(found, expected));
+}
+
 INSTANTIATE_TEST_SUITE_P(, WeightGradientTest,
                          testing::Values(Types{"Fp32", at::kFloat, at::kFloat, at::kFloat},
                                          Types{"Bf16", at::kBFloat16, at::kBFloat16, at::kBFloat16},

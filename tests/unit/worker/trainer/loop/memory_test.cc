@@ -77,6 +77,38 @@ TEST(Memory, MicroBatchesRanksAndActivationCheckpointingNeedLess) {
   EXPECT_EQ(Refusal(Trial(), recomputed, 2'250'000'000), "");
 }
 
+TEST(Memory, IsWhatShapePrecisionAndShardingNeed) {
+  const auto need = [](int32_t world_size, const auto& change) {
+    engine::EngineOptions options = Llama71M();
+    change(options);
+    return DrawsOf(Trial(world_size), options, true, cpu::Cpu(), {Host(0)}).front().need;
+  };
+  constexpr int64_t kParameters = 70'565'888;
+  constexpr int64_t kTable = 32000 * 512;
+  const auto tied = need(1, [](auto& options) { options.tie_embeddings = true; });
+  EXPECT_EQ(tied.state_bytes, 18 * (kParameters - kTable));
+  EXPECT_EQ(tied.copy_bytes, 12 * (kParameters - kTable));
+  const auto fp32 = need(1, [](auto& options) { options.bf16 = false; });
+  EXPECT_EQ(fp32.state_bytes, 16 * kParameters);
+  EXPECT_EQ(fp32.activation_bytes, 2048 * 12 * (8 * 512 + 4 * (6 * 512 + 3 * 1368)));
+  // Two key-value heads of 64 in place of eight: keys and values are 128 wide, not 512.
+  const auto grouped = need(1, [](auto& options) { options.kv_heads = 2; });
+  EXPECT_EQ(grouped.state_bytes, 18 * (kParameters - 12 * 2 * 512 * (512 - 128)));
+  EXPECT_EQ(grouped.activation_bytes, 2048 * 12 * (18'448 - 2 * 2 * (512 - 128)));
+  const auto each = need(4, [](auto&) {});
+  EXPECT_EQ(each.state_bytes, 18 * kParameters / 4 + 4 * 2 * (4 * 512 * 512 + 3 * 512 * 1368));
+  const auto no_sync = need(4, [](auto& options) { options.accumulate = fsdp::Accumulate::kNoSync; });
+  EXPECT_EQ(no_sync.state_bytes, 18 * kParameters / 4 + 4 * kParameters);
+}
+
+TEST(Memory, ARankWithoutRowsComputesOne) {
+  config::TrialConfig trial = Trial(4, 3);
+  trial.spec.train.batch.sequences = 3;
+  const std::vector<Draw> draws = DrawsOf(trial, Llama71M(), true, cpu::Cpu(), {Host(0)});
+  EXPECT_EQ(draws.front().rows, 1);
+  EXPECT_EQ(draws.front().need.activation_bytes, 256 * 12 * 18'448);
+}
+
 TEST(Memory, RanksThatShareMemoryKeepOneCopyOfTheParameters) {
   engine::EngineOptions options = Llama71M();
   options.reshard_after_forward = false;  // with copies of their own: 2 bytes for each of 70.6 million more
@@ -99,15 +131,20 @@ std::vector<Draw> FourRanks(const std::vector<cpu::Pool>& hosts) {
 }
 
 TEST(Memory, RanksOfOneHostTakeItsMemoryTogether) {
-  const cpu::Pool large = Host(2'700'000'000);
-  EXPECT_EQ(Refusal(FourRanks({large, large, large, large})), "");
+  const std::vector<cpu::Pool> large(4, Host(2'700'000'000));
+  EXPECT_EQ(Refusal(FourRanks(large)), "");
   // They look one after the other, and the least that one has seen counts.
-  EXPECT_THAT(
-      Refusal(FourRanks({large, large, large, Host(2'600'000'000)})),
-      HasSubstr(
-          "needs at least 2.7 GB on the host for its 4 ranks there (1.4 GB for parameters, gradients and "
-          "optimizer, 0.8 GB for the copy that checkpoints are written from, 0.5 GB for 8 sequences at "
-          "once), but 2.6 GB are available"));
+  for (const size_t rank : {0, 2, 3}) {
+    std::vector<cpu::Pool> seen = large;
+    seen[rank] = Host(2'600'000'000);
+    EXPECT_THAT(
+        Refusal(FourRanks(seen)),
+        HasSubstr(
+            "needs at least 2.7 GB on the host for its 4 ranks there (1.4 GB for parameters, gradients and "
+            "optimizer, 0.8 GB for the copy that checkpoints are written from, 0.5 GB for 8 sequences at "
+            "once), but 2.6 GB are available"))
+        << rank;
+  }
 }
 
 TEST(Memory, RanksOfSeveralHostsDoNot) {
@@ -149,6 +186,9 @@ TEST(Memory, EachRankHearsWhatAllTake) {
   ASSERT_EQ(bind(listening, reinterpret_cast<sockaddr*>(&address), size), 0);
   ASSERT_EQ(listen(listening, 8), 0);
   getsockname(listening, reinterpret_cast<sockaddr*>(&address), &size);
+  const auto draws_of = [](int rank) {
+    return DrawsOf(Trial(2, rank), Llama71M(), true, cpu::Cpu(), {Host(2'000'000'000)});
+  };
   std::vector<std::string> refusals(2);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < 2; ++rank) {
@@ -161,12 +201,12 @@ TEST(Memory, EachRankHearsWhatAllTake) {
       options.address = "127.0.0.1";
       options.group = "test";
       const auto ranks = fsdp::Connect(options, cpu::Cpu());
-      refusals[static_cast<size_t>(rank)] = Refusal(
-          DrawsOfAll(DrawsOf(Trial(2, rank), Llama71M(), true, cpu::Cpu(), {Host(2'000'000'000)}), *ranks));
+      refusals[static_cast<size_t>(rank)] = Refusal(DrawsOfAll(draws_of(rank), *ranks));
     });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(refusals[0], HasSubstr("on the host for its 2 ranks there"));
+  EXPECT_EQ(refusals[0], Refusal({draws_of(0).front(), draws_of(1).front()}));
   EXPECT_EQ(refusals[1], refusals[0]);
 }
 
