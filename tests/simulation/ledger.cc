@@ -101,10 +101,13 @@ void Ledger::EventsStored(const v1::EventAck& stored) {
 }
 
 void Ledger::Recorded(const std::string& trial, const v1::RankEvent& event) {
-  std::set<int64_t>& steps = curves_[trial];
-  if (event.has_started())
-    steps.erase(steps.upper_bound(static_cast<int64_t>(event.started().resume_step())), steps.end());
-  if (event.has_step_done()) steps.insert(static_cast<int64_t>(event.step()));
+  Curve& curve = curves_[trial];
+  if (event.has_started()) {
+    const auto step = static_cast<int64_t>(event.started().resume_step());
+    if (step == 0 || curve.steps.empty()) curve.begins_after = step;
+    curve.steps.erase(curve.steps.upper_bound(step), curve.steps.end());
+  }
+  if (event.has_step_done()) curve.steps.insert(static_cast<int64_t>(event.step()));
 }
 
 void Ledger::EventsAcknowledged(const v1::EventAck& ack) {
@@ -190,9 +193,10 @@ void Ledger::CheckEvents(const v1::Trial& trial) const {
 
 void Ledger::CheckCurve(const v1::Trial& trial) const {
   const auto curve = curves_.find(trial.id());
-  // One that tries another again goes on from where that one was.
-  for (int64_t step = trial.attempts(0).resume_step() + 1; step <= trial.spec().train().steps(); ++step) {
-    if (curve == curves_.end() || !curve->second.contains(step))
+  // One that tries another again may go on from where that one was.
+  int64_t step = curve == curves_.end() || trial.retry_of().empty() ? 0 : curve->second.begins_after;
+  while (++step <= trial.spec().train().steps()) {
+    if (curve == curves_.end() || !curve->second.steps.contains(step))
       throw Violation(absl::StrCat("a curve is whole: ", trial.id(), " succeeded, but step ", step,
                                    " is not in its curve"));
   }

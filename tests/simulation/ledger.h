@@ -63,6 +63,11 @@ class Ledger {
     uint64_t term = 0;
     std::map<int, std::pair<std::string, int>> ranks;  // worker and slot, as far as workers were told
   };
+  // What is on disk of a trial's curve: its steps, and the one after which it begins.
+  struct Curve {
+    std::set<int64_t> steps;
+    int64_t begins_after = 0;
+  };
   using RankKey = std::tuple<std::string, uint64_t, int>;  // trial, epoch, rank
 
   static void Keep(Account& account, Kept checkpoint);
@@ -82,7 +87,7 @@ class Ledger {
   std::map<RankKey, uint64_t> written_;      // events in the files of ranks that have ended
   std::map<RankKey, uint64_t> stored_;
   std::map<RankKey, uint64_t> acknowledged_;
-  std::map<std::string, std::set<int64_t>> curves_;                             // steps on disk, by trial
+  std::map<std::string, Curve> curves_;                                         // by trial
   std::map<std::pair<std::string, int>, worker::session::AttemptKey> running_;  // by worker and slot
   Requests requests_;
   Artifacts artifacts_;
