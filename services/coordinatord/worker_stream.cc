@@ -45,8 +45,8 @@ void WorkerStream::Begin(grpc::CallbackServerContext& call) {
   intake_ = std::make_shared<EventIntake>(IntakeEffects());
   session_ = context_.sessions.Add({
       .send =
-          [weak](v1::CoordinatorMessage message) {
-            if (const auto stream = weak.lock()) stream->Send(std::move(message));
+          [weak](const v1::CoordinatorMessage& message) {
+            if (const auto stream = weak.lock()) stream->Send(message);
           },
       .close =
           [weak](const absl::Status& why) {

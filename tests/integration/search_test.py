@@ -43,7 +43,7 @@ class Search(unittest.TestCase):
 
     def test_a_pruned_trial_that_is_resumed_trains_to_the_end_as_a_new_one(self):
         self.cluster.start_worker("worker", "--slots", "1")  # so that the one that learns is first at the rung
-        self.cluster.ctl("submit", self.cluster.write("again.yaml", search_text("again", self.corpus, rates=(1e-3, 1e-7), steps=600)))
+        self.cluster.ctl("submit", self.cluster.write("again.yaml", search_text("again", self.corpus, rates=(1e-3, 1e-7), steps=200)))
         self.cluster.ctl("wait", "again", "--timeout", "300")
         pruned = self.cluster.trial("again-1")
         self.assertEqual(pruned["state"], "TRIAL_STATE_PRUNED")
@@ -51,7 +51,7 @@ class Search(unittest.TestCase):
         self.cluster.ctl("wait", "again", "--timeout", "300")
         resumed = self.cluster.trial("again-2")
         self.assertEqual((resumed["state"], resumed["retry_of"]), ("TRIAL_STATE_SUCCEEDED", "again-1"))
-        self.assertEqual(int(resumed["progress"]["step"]), 600)
+        self.assertEqual(int(resumed["progress"]["step"]), 200)
         self.assertEqual(int(resumed["attempts"][0]["resume_step"]), int(pruned["checkpoints"][-1]["step"]))
         self.assertGreaterEqual(int(resumed["attempts"][0]["resume_step"]), MIN_STEPS)
         self.assertEqual(self.cluster.trial("again-1"), pruned, "the pruned one is what it was")

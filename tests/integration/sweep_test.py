@@ -147,9 +147,9 @@ class WholeSweep(unittest.TestCase):
     def test_a_pause_in_the_middle_changes_no_number(self):
         self.cluster.start_worker("worker", "--slots", "2")
         parameters = {"train.seed": [0, 1]}
-        self.submit("calm", parameters, steps=1500)
+        self.submit("calm", parameters, steps=900)
         self.wait("calm")
-        self.submit("paused", parameters, steps=1500)
+        self.submit("paused", parameters, steps=900)
         self.wait_for_steps("paused")
         self.cluster.ctl("pause", "paused")
         wait_until(lambda: self.cluster.states("paused") == {"PAUSED"}, "both trials to stop")
@@ -158,18 +158,18 @@ class WholeSweep(unittest.TestCase):
         self.wait("paused")
         for trial_id, trial in self.cluster.trials("paused").items():
             self.assertEqual(len(trial["attempts"]), 2)
-            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 1501)))
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 901)))
         self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "paused"))
 
     def test_a_worker_that_shuts_down_hands_its_trials_back_and_no_step_is_lost(self):
         parameters = {"train.seed": [0, 1]}
         self.cluster.start_worker("goes", "--slots", "2", "--stop-ranks-on-exit")
-        self.submit("calm", parameters, steps=1500)
+        self.submit("calm", parameters, steps=900)
         self.wait("calm")
         # It takes no trial yet, but reads the logs of the worker that leaves.
         next_id = self.cluster.start_worker("comes", "--slots", "2").address["worker_id"]
         self.cluster.ctl("drain", next_id)
-        self.submit("moved", parameters, steps=1500)
+        self.submit("moved", parameters, steps=900)
         self.wait_for_steps("moved")
         logs = self.rank_logs()
         followers = {trial_id: self.follow(trial_id) for trial_id in logs}
@@ -187,7 +187,7 @@ class WholeSweep(unittest.TestCase):
             self.assertEqual(first["cause"], "FAILURE_CAUSE_PREEMPTED")
             self.assertEqual(int(second["resume_step"]), handed_back[trial_id], "it goes on from the very last step")
             self.assertEqual(int(trial["retries"]), 0)
-            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 1501)))
+            self.assertEqual(curve_steps(self.cluster, trial_id), list(range(1, 901)))
         self.assertEqual(finished_losses(self.cluster, "calm"), finished_losses(self.cluster, "moved"))
 
     def test_promise_2_a_coordinator_killed_in_the_middle_is_invisible_to_training(self):

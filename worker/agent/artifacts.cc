@@ -124,7 +124,10 @@ absl::Status DeleteArtifact(const fs::path& root, const std::string& relative, c
   const fs::path trash = TrashFolder(root);
   std::error_code error(base::failpoint::Hit("worker.delete", relative), std::generic_category());
   if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
-  if (!fs::exists(fs::symlink_status(*path, error))) return absl::OkStatus();
+  const fs::file_status found = fs::symlink_status(*path, error);
+  if (found.type() == fs::file_type::not_found) return absl::OkStatus();
+  if (!fs::status_known(found))
+    return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
   fs::create_directory(trash, error);
   if (fs::is_symlink(fs::symlink_status(trash, error)))
     return absl::InvalidArgumentError(
