@@ -7,8 +7,9 @@ FAST = ("--heartbeat-seconds", "0.5",)
 MIN_STEPS, STEPS = 10, 1500
 
 
-def search_text(name, source, rates=(1e-7, 1e-3, 2e-3, 4e-3), steps=STEPS):
-    """A learning rate that cannot learn anything and some that can, a thousand times apart."""
+def search_text(name, source, rates=(1e-3, 2e-3, 4e-3, 1e-7), steps=STEPS):
+    """Some learning rates and one, thousands of times smaller, that cannot learn anything. It comes last: whoever is first at a rung
+    goes on."""
     text = sweep_text(name, source, {"train.lr": rates, "train.seed": [0]}, steps=steps)
     return text.replace("  sweep:\n", f"  sweep:\n    strategy: asha\n    asha: {{min_steps: {MIN_STEPS}, reduction_factor: 2}}\n")
 
