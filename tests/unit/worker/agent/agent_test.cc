@@ -388,7 +388,11 @@ TEST_F(AgentTest, WhatARankWritesAfterItsTrialWasDeletedGoesOnceItIsForgotten) {
   HostedAgent host(MakeAgentOptions(folder_.path()));
   const v1::Reserve reserve = MakeReserve(20);
   ASSERT_TRUE(host.Run(reserve));
-  ASSERT_TRUE(Eventually([&] { return HasTrained(); }));
+  // It waits then, and has no checkpoint half written.
+  ASSERT_TRUE(Eventually([&] {
+    const auto events = base::ReadFile(RankFolder() / "events.jsonl");
+    return events.ok() && events->find("\"step\":\"6\"") != std::string::npos;
+  }));
   const fs::path trial = folder_ / "artifacts" / reserve.trial_dir();
   host.Order(session::DeleteFolders{{reserve.trial_dir()}});
   EXPECT_FALSE(fs::exists(trial));
