@@ -13,13 +13,14 @@ void Send(Context& context, const std::string& worker_id, v1::CoordinatorMessage
 }
 
 void SendStop(Context& context, const std::string& worker_id, const std::string& trial_id,
-              const v1::Fence& fence, v1::StopMode mode, const std::string& reason) {
+              const v1::Fence& fence, v1::StopMode mode, const std::string& reason, bool fenced) {
   v1::CoordinatorMessage message;
   v1::Stop& stop = *message.mutable_stop();
   stop.set_trial_id(trial_id);
   *stop.mutable_fence() = fence;
   stop.set_mode(mode);
   stop.set_reason(reason);
+  stop.set_fenced(fenced);
   Send(context, worker_id, std::move(message));
 }
 

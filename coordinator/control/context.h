@@ -21,9 +21,9 @@ struct Context {
 // Sends the worker a message, if it has a live session.
 void Send(Context& context, const std::string& worker_id, v1::CoordinatorMessage message);
 
-// Tells the worker to end the attempt's ranks that it has.
+// Tells the worker to end the attempt's ranks that it has. `fenced`: it is no live attempt.
 void SendStop(Context& context, const std::string& worker_id, const std::string& trial_id,
-              const v1::Fence& fence, v1::StopMode mode, const std::string& reason);
+              const v1::Fence& fence, v1::StopMode mode, const std::string& reason, bool fenced = false);
 
 // Moves the trial to `next` and marks its row and its sweep's as changed. See state::SetTrialState.
 void MoveTrial(Context& context, v1::Trial& trial, v1::TrialState next, const std::string& reason);

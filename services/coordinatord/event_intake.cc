@@ -74,8 +74,9 @@ void EventIntake::Next() {
   }
   if (!batch) return effects_.hurry();
   if (admitted) admitted();
-  effects_.take(*batch,
-                [self = shared_from_this(), batch = *batch](bool taken) { self->Taken(batch, taken); });
+  effects_.take(*batch, [self = shared_from_this(), batch = *batch](bool taken) mutable {
+    self->Taken(std::move(batch), taken);
+  });
 }
 
 void EventIntake::Taken(v1::EventBatch batch, bool taken) {

@@ -17,9 +17,8 @@ import grpc
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "bench" / "control_plane"))
 import api
 from certs import Certs, SecureCluster
-from cluster import BIN, corpus_text, sweep_text, wait_until
+from cluster import BIN, FAST, corpus_text, sweep_text, wait_until
 
-FAST = ("--heartbeat-seconds", "0.5",)
 ROLES = ("viewer", "operator", "admin", "worker")
 UNKNOWN = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE)
 DEADLINE_SECONDS = 20

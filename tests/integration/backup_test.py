@@ -7,9 +7,7 @@ import subprocess
 import unittest
 from unittest import mock
 
-from cluster import BIN, Cluster, corpus_text, sweep_text, wait_until
-
-FAST = ("--heartbeat-seconds", "0.5",)
+from cluster import BIN, FAST, Cluster, corpus_text, sweep_text, wait_until
 
 
 def coordinator(*arguments):

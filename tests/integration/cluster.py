@@ -19,6 +19,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ["MIXLN_BIN"])          # where the programs are
 DEADLINE_SECONDS = 120                               # for anything that should take a few seconds
+FAST = ("--heartbeat-seconds", "0.5")  # of a coordinator: what happens to a worker is soon known
 
 
 def wait_until(condition, what, deadline_seconds=DEADLINE_SECONDS):

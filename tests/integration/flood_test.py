@@ -11,9 +11,8 @@ import grpc
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "bench" / "control_plane"))
 import api
 from certs import Certs, SecureCluster
-from cluster import Cluster, corpus_text, sweep_text, wait_until
+from cluster import FAST, Cluster, corpus_text, sweep_text, wait_until
 
-FAST = ("--heartbeat-seconds", "0.5",)
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -4,9 +4,8 @@ import re
 import unittest
 import xml.etree.ElementTree
 
-from cluster import Cluster, corpus_text, sweep_text
+from cluster import FAST, Cluster, corpus_text, sweep_text
 
-FAST = ("--heartbeat-seconds", "0.5",)
 VOID = {"meta", "br", "link", "img"}
 
 

@@ -3,9 +3,7 @@ import contextlib
 import sqlite3
 import unittest
 
-from cluster import Cluster, corpus_text, sweep_text, wait_until
-
-FAST = ("--heartbeat-seconds", "0.5",)
+from cluster import FAST, Cluster, corpus_text, sweep_text, wait_until
 
 
 class Retention(unittest.TestCase):

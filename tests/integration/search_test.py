@@ -1,9 +1,8 @@
 """Search strategies end to end: real programs, real text, trials that a search ends early."""
 import unittest
 
-from cluster import Cluster, corpus_text, sweep_text
+from cluster import FAST, Cluster, corpus_text, sweep_text
 
-FAST = ("--heartbeat-seconds", "0.5",)
 MIN_STEPS, STEPS = 10, 1500
 
 

@@ -4,9 +4,8 @@ import re
 import unittest
 from unittest import mock
 
-from cluster import Cluster, corpus_text, sweep_text, wait_until
+from cluster import FAST, Cluster, corpus_text, sweep_text, wait_until
 
-FAST = ("--heartbeat-seconds", "0.5",)
 KEEP_SECONDS = 10  # instead of the 300 that are usual
 TRIALS = 100
 STEPS = 12

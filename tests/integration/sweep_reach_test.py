@@ -4,9 +4,7 @@ import pathlib
 import unittest
 from unittest import mock
 
-from cluster import Cluster, corpus_text, sweep_text, wait_until
-
-FAST = ("--heartbeat-seconds", "0.5",)
+from cluster import FAST, Cluster, corpus_text, sweep_text, wait_until
 
 
 class SweepReach(unittest.TestCase):

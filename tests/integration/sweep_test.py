@@ -5,9 +5,8 @@ import pathlib
 import signal
 import unittest
 
-from cluster import Cluster, alive, corpus_text, curve_steps, finished_losses, sweep_text, wait_until
+from cluster import FAST, Cluster, alive, corpus_text, curve_steps, finished_losses, sweep_text, wait_until
 
-FAST = ("--heartbeat-seconds", "0.5",)
 TAIL = 5  # lines
 ALPHAS = {"norm.alpha": [0, 0.5, 1], "train.seed": [0, 1]}
 

@@ -10,9 +10,8 @@ from unittest import mock
 import grpc
 
 from certs import Certs, SecureCluster
-from cluster import BIN, Cluster, corpus_text, sweep_text, wait_until
+from cluster import BIN, FAST, Cluster, corpus_text, sweep_text, wait_until
 
-FAST = ("--heartbeat-seconds", "0.5",)
 REACHED = "/mixln.v1.WorkerAdminService/GetVersion"
 
 

@@ -4,9 +4,7 @@ import socket
 import unittest
 from unittest import mock
 
-from cluster import Cluster, corpus_text, curve_steps, sweep_text, wait_until
-
-FAST = ("--heartbeat-seconds", "0.5",)
+from cluster import FAST, Cluster, corpus_text, curve_steps, sweep_text, wait_until
 
 
 class Verbs(unittest.TestCase):

@@ -121,13 +121,15 @@ absl::Status DeleteArtifact(const fs::path& root, const std::string& relative, c
       return absl::InvalidArgumentError(
           absl::StrCat("not deleting ", path->string(), ": ", prefix.string(), " is a link"));
   }
+  const auto failed = [&](const std::error_code& why) {
+    return base::ErrnoStatus(why.value(), absl::StrCat("cannot delete ", path->string()));
+  };
   const fs::path trash = TrashFolder(root);
   std::error_code error(base::failpoint::Hit("worker.delete", relative), std::generic_category());
-  if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
+  if (error) return failed(error);
   const fs::file_status found = fs::symlink_status(*path, error);
   if (found.type() == fs::file_type::not_found) return absl::OkStatus();
-  if (!fs::status_known(found))
-    return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
+  if (!fs::status_known(found)) return failed(error);
   fs::create_directory(trash, error);
   if (fs::is_symlink(fs::symlink_status(trash, error)))
     return absl::InvalidArgumentError(
@@ -135,8 +137,7 @@ absl::Status DeleteArtifact(const fs::path& root, const std::string& relative, c
   fs::rename(*path, trash / name, error);
   // There is no room for the trash itself, say, or the folder is a volume of its own.
   if (error) fs::remove_all(*path, error);
-  if (error) return base::ErrnoStatus(error.value(), absl::StrCat("cannot delete ", path->string()));
-  return absl::OkStatus();
+  return error ? failed(error) : absl::OkStatus();
 }
 
 }  // namespace mixln::worker::agent

@@ -83,10 +83,6 @@ absl::StatusOr<StateFolder> StateFolder::Open(const fs::path& root) {
   } else {
     return text.status();
   }
-  // An unreadable one is LoadAttempts' to tell.
-  if (const auto records = state.LoadAttempts(); records.ok()) {
-    for (const AttemptRecord& record : *records) state.Note(record);
-  }
   ++state.instance_;
   if (auto written = state.Write(); !written.ok()) return written;
   return state;
@@ -134,7 +130,7 @@ absl::Status StateFolder::KeepAttempt(const AttemptRecord& record) {
   return base::WriteFileDurably(folder / "attempt.json", value.dump(2) + "\n");
 }
 
-absl::StatusOr<std::vector<AttemptRecord>> StateFolder::LoadAttempts() const {
+absl::StatusOr<std::vector<AttemptRecord>> StateFolder::LoadAttempts() {
   std::vector<AttemptRecord> records;
   std::error_code error;
   for (const auto& trial : fs::directory_iterator(root_ / "attempts", error)) {
@@ -144,6 +140,7 @@ absl::StatusOr<std::vector<AttemptRecord>> StateFolder::LoadAttempts() const {
         continue;  // a folder whose record was never written: nothing was started in it
       auto record = ReadRecord(path);
       if (!record.ok()) return record.status();
+      Note(*record);
       records.push_back(std::move(*record));
     }
   }

@@ -44,8 +44,9 @@ class StateFolder {
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path AttemptFolder(const session::AttemptKey& key) const;
   absl::Status KeepAttempt(const AttemptRecord& record);
-  // All attempts; an unreadable record is an error, because a rank may live below it.
-  absl::StatusOr<std::vector<AttemptRecord>> LoadAttempts() const;
+  // All attempts, those of earlier daemons too: to be called before what follows here. An unreadable record
+  // is an error, because a rank may live below it.
+  absl::StatusOr<std::vector<AttemptRecord>> LoadAttempts();
   // The attempts of trials whose folder below the artifacts root is `path`, or lies below it.
   std::vector<session::AttemptKey> AttemptsBelow(const std::string& path) const;
   // Removes an attempt's folder, and the trial's with its last one.

@@ -28,6 +28,12 @@ struct CheckpointWait : ::testing::Test {
     hello.set_artifacts_id(folder);
     return hello;
   }
+  // From step 0.
+  static v1::RankEvent Started() {
+    v1::RankEvent event;
+    event.mutable_started()->set_resume_step(0);
+    return event;
+  }
   // b says that it is there, then time passes.
   void Pass(double seconds) {
     c.Beat("b", {});
@@ -72,9 +78,7 @@ TEST_F(CheckpointWait, OnceItHasStartedAnewTheOldCheckpointCountsNoMore) {
   PassUntilItHasWaited();
   c.RunOn("b", "s-0");
   EXPECT_FALSE(c.Trial("s-0").checkpoints().empty()) << "nothing is lost before it trains";
-  v1::RankEvent started;
-  started.mutable_started()->set_resume_step(0);
-  c.Happen(c.Batch("b", "s-0", {started}));
+  c.Happen(c.Batch("b", "s-0", {Started()}));
   EXPECT_THAT(c.Trial("s-0").checkpoints(), IsEmpty());
   EXPECT_TRUE(c.last.changes.trials.contains("s-0"));
   c.Connect(Hello("a", "one", 2));
@@ -85,9 +89,7 @@ TEST_F(CheckpointWait, OnceItHasStartedAnewTheOldCheckpointCountsNoMore) {
 TEST_F(CheckpointWait, ItIsDeletedWhenAWorkerThatSeesItIsBack) {
   PassUntilItHasWaited();
   c.RunOn("b", "s-0");
-  v1::RankEvent started;
-  started.mutable_started()->set_resume_step(0);
-  c.Happen(c.Batch("b", "s-0", {started}));
+  c.Happen(c.Batch("b", "s-0", {Started()}));
   EXPECT_THAT(c.SentTo("b"), IsEmpty());
   EXPECT_TRUE(c.last.changes.workers.contains("a")) << "also after a restart";
   c.Connect(Hello("a", "one", 2));
@@ -98,12 +100,10 @@ TEST_F(CheckpointWait, ItIsDeletedWhenAWorkerThatSeesItIsBack) {
 TEST_F(CheckpointWait, AnAttemptThatSaysItsStartAgainKeepsItsOwn) {
   PassUntilItHasWaited();
   c.RunOn("b", "s-0");
-  v1::RankEvent started;
-  started.mutable_started()->set_resume_step(0);
-  c.Happen(c.Batch("b", "s-0", {started, Cluster::Checkpoint(2)}));
+  c.Happen(c.Batch("b", "s-0", {Started(), Cluster::Checkpoint(2)}));
   c.state.live.at("s-0").taken.clear();
   c.events.clear();
-  c.Happen(c.Batch("b", "s-0", {started}));
+  c.Happen(c.Batch("b", "s-0", {Started()}));
   ASSERT_EQ(c.Trial("s-0").checkpoints_size(), 1);
   EXPECT_EQ(c.Trial("s-0").checkpoints(0).step(), 2);
 }
